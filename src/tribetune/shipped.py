@@ -1,0 +1,50 @@
+"""Recipes and checkpoints that travel with the package: in the wheel, or in the repository when editable."""
+
+from pathlib import Path
+from typing import Literal
+
+from tribetune.errors import RecipeError, TribetuneError
+
+
+def shipped_folder(kind: Literal["recipes", "checkpoints"]) -> Path:
+    """Where the shipped recipes or checkpoints are.
+
+    Raises
+    ------
+    TribetuneError
+        If the installation has none.
+    """
+    package = Path(__file__).parent
+    places = (package / "shipped" / kind, package.parent.parent / kind)
+    for place in places:
+        if place.is_dir():
+            return place
+    raise TribetuneError(
+        f"no shipped {kind}: looked in {' and '.join(map(str, places))}",
+        hint="install again: python -m pip install --force-reinstall tribetune",
+    )
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The shipped recipes by name, in alphabetical order."""
+    return {path.stem: path for path in sorted(shipped_folder("recipes").glob("*.yaml"))}
+
+
+def find_recipe(path_or_name: str) -> Path:
+    """A recipe file: the path itself where there is one, else the shipped recipe of that name.
+
+    Raises
+    ------
+    RecipeError
+        If it is neither; the message lists what is shipped.
+    """
+    path = Path(path_or_name)
+    if path.is_file():
+        return path
+    shipped = shipped_recipes()
+    if path_or_name in shipped:
+        return shipped[path_or_name]
+    raise RecipeError(
+        f"{path_or_name}: no such file, and no shipped recipe has that name (shipped: {', '.join(shipped) or 'none'})",
+        hint="tribetune recipe ls shows the shipped recipes; tribetune recipe cp NAME makes a copy to edit",
+    )

@@ -1,0 +1,48 @@
+"""Settings shared by all tests: no display, no network, one thread, array types checked at run time."""
+
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from beartype import BeartypeConf, beartype
+from hypothesis import settings
+from jaxtyping import install_import_hook
+
+os.environ["MPLBACKEND"] = "Agg"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Checks shapes and types of every annotated function; only here, because it costs time. The hook wants the checker's
+# name, so it gets a module of its own; an int is accepted where a float is asked for, as type checkers do.
+_checker = ModuleType("_tribetune_type_checker")
+_checker.__dict__["check"] = beartype(conf=BeartypeConf(is_pep484_tower=True))
+sys.modules[_checker.__name__] = _checker
+install_import_hook("tribetune", f"{_checker.__name__}.check")
+
+# A busy machine is no reason to fail, and a gate must give the same answer twice.
+settings.register_profile("gate", deadline=None, derandomize=True)
+settings.load_profile("gate")
+
+ROOT = Path(__file__).parent.parent
+
+
+def _folder(variable: str, default: str) -> Path:
+    folder = Path(os.environ.get(variable, ROOT / default)).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder}; set {variable}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Real recordings: the listeners of Alice, film clips, parcellations."""
+    return _folder("TRIBETUNE_DATA", "../shared/data")
+
+
+@pytest.fixture(scope="session")
+def fixtures_folder() -> Path:
+    """Outputs of the reference implementation."""
+    return _folder("TRIBETUNE_FIXTURES", "../shared/fixtures")
