@@ -1,0 +1,1 @@
+"""The encoder itself: trunk, readouts, checkpoint files and the LightningModule that trains it."""
