@@ -1,0 +1,1 @@
+"""What the subject saw, heard and read: media files and words, in order of time."""
