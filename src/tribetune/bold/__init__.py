@@ -1,0 +1,1 @@
+"""BOLD runs: found, read and cleaned."""

@@ -1,0 +1,72 @@
+"""Predicted BOLD in files that other tools read: GIFTI for surfaces, TSV for tables."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from tribetune.files import whole, write_json
+from tribetune.spaces import FSAVERAGE5, N_HEMISPHERE
+from tribetune.timing import OUTPUT_HZ
+
+_STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
+
+
+def write_prediction(values: Float[np.ndarray, "time output"], space: str, folder: Path, stem: str) -> list[Path]:
+    """Write a predicted time series at 1 Hz, bit for bit; each file appears whole or not at all.
+
+    Parameters
+    ----------
+    values : array of shape (n_samples, n_outputs)
+        float32.
+    space : str
+        ``fsaverage5`` gives one GIFTI per hemisphere, one array per sample; ``table`` a TSV with a row per sample.
+    folder : Path
+        Made where it does not exist.
+    stem : str
+        Start of the file names: BIDS entities.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    values = np.ascontiguousarray(values, np.float32)
+    if space == FSAVERAGE5.name:
+        FSAVERAGE5.check(values.shape[1], stem)
+        sides = {"L": values[:, :N_HEMISPHERE], "R": values[:, N_HEMISPHERE:]}
+        paths = [_write_gifti(side, hemi, folder / _surface_name(stem, hemi)) for hemi, side in sides.items()]
+    else:
+        paths = [_write_tsv(values, folder / f"{stem}_bold.tsv")]
+    write_json(folder / f"{stem}_bold.json", {"RepetitionTime": 1 / OUTPUT_HZ, "Units": "z", "SpatialReference": space})
+    return paths
+
+
+def _surface_name(stem: str, hemi: str) -> str:
+    """BIDS order: the hemisphere and space go before the description."""
+    entities, mark, description = stem.partition("_desc-")
+    return f"{entities}_hemi-{hemi}_space-{FSAVERAGE5.name}{mark}{description}_bold.func.gii"
+
+
+def _write_gifti(values: Float[np.ndarray, "time vertex"], hemi: str, path: Path) -> Path:
+    import nibabel as nib
+    from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiMetaData
+
+    step = {"TimeStep": f"{1000 / OUTPUT_HZ:.1f}"}  # milliseconds, as GIFTI wants it
+    arrays = [
+        GiftiDataArray(row, intent="NIFTI_INTENT_TIME_SERIES", datatype="NIFTI_TYPE_FLOAT32",
+                       encoding="GIFTI_ENCODING_B64BIN", meta=GiftiMetaData(step))
+        for row in values
+    ]  # fmt: skip
+    meta = GiftiMetaData({"AnatomicalStructurePrimary": _STRUCTURES[hemi], **step})
+    with whole(path) as part:
+        nib.save(GiftiImage(meta=meta, darrays=arrays), part)
+    return path
+
+
+def _write_tsv(values: Float[np.ndarray, "time output"], path: Path) -> Path:
+    with whole(path) as part:
+        # Nine digits bring every float32 back bit for bit.
+        header = "\t".join(f"output-{k + 1}" for k in range(values.shape[1]))
+        np.savetxt(part, values, fmt="%.9g", delimiter="\t", header=header, comments="")
+    return path
