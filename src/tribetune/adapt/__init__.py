@@ -1,0 +1,1 @@
+"""The methods that adapt a pretrained TRIBE to one subject, from none at all to LoRA."""

@@ -1,0 +1,112 @@
+"""What changed for one subject, and the model that has it."""
+
+import copy
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tribetune.errors import AdaptationError
+from tribetune.model.subjects import SubjectBlock
+from tribetune.model.tribe import Tribe
+
+WEIGHTS, BIAS = "readout.weights", "readout.bias"
+"""Names of the personal readout row among an adapter's tensors."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """The trained difference for one subject.
+
+    Attributes
+    ----------
+    method : str
+        The method that made it.
+    tensors : mapping of str to Tensor
+        ``readout.weights`` (readout_in, n_outputs) and ``readout.bias`` (n_outputs,) where there is a personal readout;
+        LoRA matrices under the names that peft gives them. Empty for zero-shot.
+    lora : mapping
+        peft's configuration; empty where there is no LoRA.
+    chosen : mapping
+        What was chosen on the calibration data, and the scores that decided.
+    """
+
+    method: str
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    lora: Mapping[str, Any] = field(default_factory=dict)
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_weights(self) -> int:
+        """Trained weights."""
+        return sum(tensor.numel() for tensor in self.tensors.values())
+
+    def apply(self, tribe: Tribe) -> Tribe:
+        """A model of this subject; row 0 is personal, the unseen row stays the last.
+
+        The given model is not changed, and its weights are shared, not copied.
+
+        Raises
+        ------
+        AdaptationError
+            If the adapter's sizes are not the model's.
+        """
+        if not self.tensors:
+            return share(tribe)
+        model = with_row(tribe, self.tensors[WEIGHTS], self.tensors[BIAS])
+        matrices = {name: tensor for name, tensor in self.tensors.items() if name not in (WEIGHTS, BIAS)}
+        if matrices:
+            from tribetune.adapt.lora import inject
+
+            inject(model, self.lora, matrices)
+        return model
+
+
+def share(tribe: Tribe) -> Tribe:
+    """A copy of the modules over the same, frozen weights."""
+    tensors = [*tribe.parameters(), *tribe.buffers()]
+    frozen = {
+        id(t): nn.Parameter(t.detach(), requires_grad=False) if isinstance(t, nn.Parameter) else t for t in tensors
+    }
+    return copy.deepcopy(tribe, frozen).eval()
+
+
+def with_row(tribe: Tribe, weights: Float[Tensor, "readout output"], bias: Float[Tensor, " output"]) -> Tribe:
+    """A model with a personal readout as row 0 and, where the outputs are the same, the unseen row after it.
+
+    Raises
+    ------
+    AdaptationError
+        If the readout does not start where the trunk ends.
+    """
+    block = tribe.subjects
+    if weights.shape[0] != block.weights.shape[1]:
+        raise AdaptationError(
+            f"the adapter's readout takes {weights.shape[0]} inputs, the trunk gives {block.weights.shape[1]}",
+            hint="use the checkpoint that the adapter was trained on",
+        )
+    rows = [(weights, bias)]
+    keeps_unseen = tribe.config.unseen_row and weights.shape[1] == block.weights.shape[2]
+    if keeps_unseen:
+        rows.append((block.weights[-1].detach(), block.bias[-1].detach()))
+    model = share(tribe)
+    model.config = dataclasses.replace(
+        tribe.config, n_outputs=weights.shape[1], rows=len(rows), unseen_row=keeps_unseen, subjects=[]
+    )
+    with torch.device("meta"):
+        model.subjects = SubjectBlock(len(rows), *weights.shape)
+    model.subjects.weights = nn.Parameter(torch.stack([row[0] for row in rows]), requires_grad=False)
+    model.subjects.bias = nn.Parameter(torch.stack([row[1] for row in rows]), requires_grad=False)
+    return model
+
+
+def starting_row(tribe: Tribe, n_outputs: int) -> tuple[Tensor, Tensor]:
+    """Where a personal readout starts: the unseen row's copy, or zeros where the checkpoint has none of this size."""
+    block = tribe.subjects
+    if tribe.config.unseen_row and block.weights.shape[2] == n_outputs:
+        return block.weights[-1].detach().clone(), block.bias[-1].detach().clone()
+    return torch.zeros(block.weights.shape[1], n_outputs), torch.zeros(n_outputs)

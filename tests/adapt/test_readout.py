@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+import torch
+
+from tribetune.adapt.latents import Latents, choose, inner_folds
+from tribetune.adapt.readout import (
+    RATES,
+    Descent,
+    ReadoutSettings,
+    Schedule,
+    choose_rate,
+    descend,
+    plan_readout,
+    scale_of,
+    visits,
+)
+
+
+def planted(noise, n_windows=6, n_inputs=5, n_outputs=9, seed=0):
+    rng = torch.Generator().manual_seed(seed)
+    truth = torch.randn(n_inputs, n_outputs, generator=rng)
+    found = []
+    for place in range(n_windows):
+        values = torch.randn(100, n_inputs, generator=rng) * torch.tensor([1.0, 5, 0.1, 1, 2]) + 3
+        bold = values @ truth + noise * torch.randn(100, n_outputs, generator=rng)
+        found.append(Latents(values, bold, f"run-{place // 2}"))
+    return found, truth
+
+
+def test_descent_in_standardised_coordinates_is_gradient_descent_on_the_squared_error():
+    latents, _ = planted(1.0)
+    values, bold = latents[0].values, latents[0].bold
+    scale = scale_of(latents, 25)
+    descent = Descent(torch.zeros(5, 9), torch.zeros(9), scale)
+    standard = (values - scale.mean) / scale.spread
+    weights = torch.zeros(5, 9, requires_grad=True)
+    bias = torch.zeros(9, requires_grad=True)
+    loss = 0.5 * ((standard @ weights + bias - bold) ** 2).mean(0).sum()
+    loss.backward()
+    descent.step(values, bold, rate=1.0)
+    torch.testing.assert_close(descent.weights, -scale.step * weights.grad)
+    torch.testing.assert_close(descent.bias, -scale.step * bias.grad)
+
+
+def test_folding_gives_the_same_prediction_for_the_trunks_output_as_it_is():
+    latents, _ = planted(1.0)
+    descent = descend(latents, (torch.zeros(5, 9), torch.zeros(9)), Schedule(0.5, 1, 25, 0))
+    weights, bias = descent.folded()
+    # float32 with inputs of different size
+    torch.testing.assert_close(
+        latents[0].values @ weights + bias, descent.predict(latents[0].values), atol=1e-4, rtol=0
+    )
+
+
+def test_many_epochs_recover_the_planted_readout():
+    latents, truth = planted(0.0)
+    weights, _ = descend(latents, (torch.zeros(5, 9), torch.zeros(9)), Schedule(0.9, 150, 25, 0)).folded()
+    # relative to the small second-weakest direction, whose spread is 0.1
+    torch.testing.assert_close(weights, truth, atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_every_rate_that_is_tried_is_stable(rate):
+    latents, _ = planted(1.0)
+    descent = descend(latents, (torch.zeros(5, 9), torch.zeros(9)), Schedule(rate, 30, 25, 0))
+    error = torch.cat([descent.predict(part.values) - part.bold for part in latents])
+    start = torch.cat([part.bold for part in latents])
+    assert error.square().mean() < start.square().mean()
+
+
+def test_every_sample_is_visited_once_per_epoch_and_the_rate_is_never_zero():
+    latents, _ = planted(1.0, n_windows=3)
+    seen, rates = np.zeros((3, 100), int), []
+    for window, blocks in visits(latents, Schedule(0.4, 2, 30, 7)):
+        for rows, rate in blocks:
+            seen[window, rows.numpy()] += 1
+            rates.append(rate)
+    assert (seen == 2).all()
+    assert rates[0] == 0.4
+    assert min(rates) > 0
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_pure_noise_chooses_a_smaller_rate_than_signal():
+    start = torch.zeros(5, 9), torch.zeros(9)
+    signal, _ = planted(0.5)
+    noise = [Latents(part.values, torch.randn(100, 9, generator=torch.Generator().manual_seed(k)), part.run)
+             for k, part in enumerate(signal)]  # fmt: skip
+    good = torch.randn(5, 9, generator=torch.Generator().manual_seed(8))
+    from_signal, curve = choose_rate(signal, start, Schedule(0.1, 1, 25, 0))
+    # the group's readout is right, and this subject's calibration data are noise around it
+    around = [Latents(part.values, part.values @ good + 30 * part.bold, part.run) for part in noise]
+    from_noise, _ = choose_rate(around, (good, torch.zeros(9)), Schedule(0.1, 1, 25, 0))
+    assert list(curve) == [f"{rate:g}" for rate in RATES]
+    assert from_noise < from_signal
+
+
+def test_a_given_rate_is_taken_and_one_window_leaves_nothing_to_choose_on():
+    latents, _ = planted(1.0)
+    start = torch.zeros(5, 9), torch.zeros(9)
+    given, none = plan_readout(latents, start, ReadoutSettings(learning_rate=0.2), 1)
+    alone, _ = plan_readout(latents[:1], start, ReadoutSettings(), 1)
+    assert (given.rate, none) == (0.2, {})
+    assert alone.rate in RATES
+
+
+def test_inner_folds_leave_out_runs_or_halves_of_one_run():
+    assert [fold.tolist() for fold in inner_folds(["a", "a", "b"])] == [[True, True, False], [False, False, True]]
+    assert [fold.tolist() for fold in inner_folds(["a"] * 3)] == [[False, False, True], [True, True, False]]
+    assert inner_folds(["a"]) == []
+
+
+def test_an_undefined_score_never_wins():
+    scores = {0.1: float("nan"), 0.2: 0.3, 0.4: 0.3, 0.8: 0.1}
+    assert choose(list(scores), scores.__getitem__)[0] == 0.2
+    assert choose([0.1, 0.2], lambda _: float("nan"))[0] == 0.1
