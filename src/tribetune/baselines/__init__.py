@@ -1,0 +1,1 @@
+"""What an adapter must beat: linear encoding models on the same features and the same split."""

@@ -1,0 +1,115 @@
+"""The table that a lab reads, a row per method, and a verdict that is true also when the adapter loses."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tribetune.evaluate.bootstrap import Bootstrap, Estimate
+
+ALL, SELECTED = 0, 1
+"""Output sets of the bootstrap: every output, and the set fixed on calibration data."""
+
+BASELINES = {"zero-shot": "zero-shot", "fir": "the FIR baseline"}
+"""What an adapter is held against, and how a sentence calls it."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a method took.
+
+    Attributes
+    ----------
+    calibration_minutes : float
+        BOLD that it was fitted on.
+    trained_parameters : int
+    seconds : float
+    """
+
+    calibration_minutes: float
+    trained_parameters: int
+    seconds: float
+
+
+def table_rows(
+    bootstrap: Bootstrap, costs: Mapping[str, Cost], missing: Mapping[str, str], nulls: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """One row per method in the order of ``costs``; a method in ``missing`` is there with its reason and no score.
+
+    ``nulls`` holds each method's 95th percentile of the mean r by chance.
+    """
+    rows = []
+    for method, cost in costs.items():
+        row: dict[str, Any] = {"method": method, **asdict(cost), "defined": method not in missing}
+        if method in missing:
+            rows.append({**row, **_no_scores(missing[method])})
+            continue
+        everywhere, selected = bootstrap.score(method, ALL), bootstrap.score(method, SELECTED)
+        row |= {"mean_r": everywhere.mean, "interval": list(everywhere.interval), "n_outputs": everywhere.n_outputs}
+        row |= {"null_95": nulls[method]}
+        row |= {"mean_r_selected": selected.mean, "n_selected": selected.n_outputs}
+        row |= {"interval_selected": list(selected.interval)}
+        row |= {f"delta_{_key(name)}": _delta(bootstrap, method, name) for name in BASELINES}
+        rows.append(row)
+    return rows
+
+
+def verdict(bootstrap: Bootstrap, adapted: Sequence[str]) -> str:
+    """Whether each adapted method beats the baselines on held-out data, over all outputs, in words."""
+    if not adapted:
+        return "Nothing was adapted: these are the scores of the baselines."
+    if not bootstrap.score(adapted[0], ALL).n_outputs:
+        return "No output has a score: the held-out data do not vary, or the methods do not."
+    return " ".join(_sentence(bootstrap, method) for method in adapted)
+
+
+def _sentence(bootstrap: Bootstrap, method: str) -> str:
+    found = {name: bootstrap.difference(method, name, ALL) for name in BASELINES if name in bootstrap.scores}
+    if not found:
+        return f"{method} was held against no baseline."
+    parts = [_outcome(estimate, BASELINES[name]) for name, estimate in found.items()]
+    if all(estimate.interval[0] > 0 for estimate in found.values()):
+        ending = "It is worth using."
+    elif any(estimate.interval[1] < 0 for estimate in found.values()):
+        ending = f"Use {_best(bootstrap, [*found, method])} instead."
+    else:
+        ending = "These data do not show that adapting helps."
+    return f"{method} {' and '.join(parts)}. {ending}"
+
+
+def _outcome(difference: Estimate, name: str) -> str:
+    low, high = difference.interval
+    figures = f"({difference.mean:+.3f} mean r, 95 % interval {low:+.3f} to {high:+.3f})"
+    if low > 0:
+        return f"beats {name} {figures}"
+    if high < 0:
+        return f"is worse than {name} {figures}"
+    return f"does not differ reliably from {name} {figures}"
+
+
+def _best(bootstrap: Bootstrap, methods: Sequence[str]) -> str:
+    best = max(methods, key=lambda method: bootstrap.score(method, ALL).mean)
+    return BASELINES.get(best, best)
+
+
+def _delta(bootstrap: Bootstrap, method: str, baseline: str) -> dict[str, Any] | None:
+    if method == baseline or baseline not in bootstrap.scores:
+        return None
+    difference = bootstrap.difference(method, baseline, ALL)
+    return {"mean": difference.mean, "interval": list(difference.interval)}
+
+
+def _no_scores(reason: str) -> dict[str, Any]:
+    nothing = float("nan")
+    scores = {
+        "mean_r": nothing,
+        "interval": [nothing, nothing],
+        "n_outputs": 0,
+        "null_95": nothing,
+        "mean_r_selected": nothing,
+    }
+    scores |= {"interval_selected": [nothing, nothing], "n_selected": 0}
+    return {**scores, **{f"delta_{_key(name)}": None for name in BASELINES}, "reason": reason}
+
+
+def _key(baseline: str) -> str:
+    return baseline.replace("-", "_")

@@ -1,0 +1,89 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from tribetune.evaluate.predict import predict_run
+from tribetune.features.extract import Features
+from tribetune.model.tribe import Tribe, TribeConfig
+from tribetune.windows import without_bold
+
+
+@pytest.fixture(scope="module")
+def tribe():
+    torch.manual_seed(0)
+    sizes = {"text": (1, 4), "audio": (1, 4)}
+    config = TribeConfig(modalities=sizes, hidden=64, depth=1, heads=2, n_outputs=3, rows=2, low_rank=5)
+    return Tribe(config).requires_grad_(False).eval()
+
+
+def stimulus(duration_s, seed=0):
+    rng = np.random.default_rng(seed)
+    steps = int(np.ceil(2 * duration_s))
+    arrays = {name: rng.standard_normal((1, 4, steps)).astype(np.float16) for name in ("text", "audio")}
+    return without_bold(Features(arrays, float(duration_s)))
+
+
+@pytest.mark.parametrize(("duration_s", "n_samples"), [(30, 30), (100, 100), (101, 101), (250, 250), (0.5, 1)])
+def test_a_stimulus_of_any_length_has_a_prediction_for_every_second(tribe, duration_s, n_samples):
+    found = predict_run(tribe, stimulus(duration_s), None)
+    assert found.shape == (n_samples, 3)
+    assert found.dtype == np.float32
+    assert np.isfinite(found).all()
+
+
+def test_windows_are_joined_end_to_end(tribe):
+    aligned = stimulus(250)
+    features = {name: torch.from_numpy(array) for name, array in aligned.features.steps(200, 400).items()}
+    second = tribe({name: array[None] for name, array in features.items()})[0]
+    assert np.array_equal(predict_run(tribe, aligned, None)[100:200], second.numpy())
+
+
+def test_the_tail_is_padded_with_silence(tribe):
+    aligned = stimulus(130)
+    padded = {name: np.pad(array, ((0, 0), (0, 0), (0, 140))) for name, array in aligned.features.arrays.items()}
+    longer = without_bold(Features(padded, 200.0))
+    assert np.array_equal(predict_run(tribe, aligned, None), predict_run(tribe, longer, None)[:130])
+
+
+def test_a_prediction_does_not_depend_on_what_else_is_predicted(tribe):
+    aligned = stimulus(300)
+    first = {name: array[..., :200] for name, array in aligned.features.arrays.items()}
+    alone = predict_run(tribe, without_bold(Features(first, 100.0)), None)
+    assert np.array_equal(predict_run(tribe, aligned, None)[:100], alone)
+
+
+def test_rows_differ_and_none_is_the_unseen_one(tribe):
+    aligned = stimulus(50)
+    assert np.array_equal(predict_run(tribe, aligned, 1), predict_run(tribe, aligned, None))
+    assert not np.array_equal(predict_run(tribe, aligned, 0), predict_run(tribe, aligned, None))
+
+
+def test_overlapping_windows_are_averaged(tribe):
+    aligned = stimulus(150)
+    found = predict_run(tribe, aligned, None, stride_s=50.0)
+    late = without_bold(Features({name: array[..., 100:] for name, array in aligned.features.arrays.items()}, 100.0))
+    parts = predict_run(tribe, aligned, None)[:100], predict_run(tribe, late, None)
+    np.testing.assert_allclose(found[50:100], (parts[0][50:] + parts[1][:50]) / 2, atol=1e-6)  # one rounding
+    assert np.array_equal(found[:50], parts[0][:50])
+
+
+def test_outside_a_span_nothing_is_seen(tribe):
+    aligned = stimulus(300)
+    spoilt = {name: array.copy() for name, array in aligned.features.arrays.items()}
+    for array in spoilt.values():
+        array[..., : 2 * 120] = 7
+        array[..., 2 * 260 :] = 7
+    other = dataclasses.replace(aligned, features=Features(spoilt, 300.0))
+    one, two = (predict_run(tribe, run, None, span=(120, 260)) for run in (aligned, other))
+    assert one.shape == (140, 3)
+    assert np.array_equal(one, two)
+
+
+def test_an_absent_modality_is_not_a_silent_one(tribe):
+    aligned = stimulus(60)
+    arrays = aligned.features.arrays
+    absent = dataclasses.replace(aligned, features=Features({"text": arrays["text"]}, 60.0))
+    silent = dataclasses.replace(aligned, features=Features({**arrays, "audio": 0 * arrays["audio"]}, 60.0))
+    assert not np.allclose(predict_run(tribe, absent, None), predict_run(tribe, silent, None))
