@@ -1,0 +1,1 @@
+"""Many subjects, one trunk: where checkpoints come from."""

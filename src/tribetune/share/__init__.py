@@ -1,0 +1,1 @@
+"""Adapters as folders that anyone can verify."""
