@@ -1,0 +1,214 @@
+"""`tribetune adapt`: prepare, fit each method, score all of them on identical held-out samples, save."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tribetune.adapt.adapter import Adapter
+from tribetune.adapt.methods import fit_method
+from tribetune.bold.write import write_prediction
+from tribetune.errors import AdaptationError
+from tribetune.evaluate.bootstrap import Bootstrap, HeldOut, bootstrap_scores
+from tribetune.evaluate.null import shift_null
+from tribetune.evaluate.predict import predict_run
+from tribetune.evaluate.selection import select_outputs
+from tribetune.evaluate.table import ALL, Cost, table_rows, verdict
+from tribetune.files import whole, write_json, write_text
+from tribetune.progress import Progress, Silent
+from tribetune.recipe import Recipe, dump_recipe, read_recipe
+from tribetune.share.bundle import load_adapter, save_adapter
+from tribetune.study.baselines import fir_baseline, zero_shot_calibration
+from tribetune.study.checks import check_change, weights_digest
+from tribetune.study.prepare import Prepared, prepare
+from tribetune.study.provenance import provenance
+from tribetune.study.stages import RunFolder, open_run
+
+
+@dataclass(frozen=True)
+class AdaptResult:
+    """What an adaptation came to.
+
+    Attributes
+    ----------
+    rows : list of dict
+        One per method: its scores, intervals and costs.
+    verdict : str
+        Whether adapting helped, in words.
+    folder : Path
+        The run folder.
+    notes : list of str
+        What a reader of the table must know.
+    scores : mapping of method to array of shape (n_outputs,)
+        Held-out r per output.
+    """
+
+    rows: list[dict[str, Any]]
+    verdict: str
+    folder: Path
+    notes: list[str]
+    scores: Mapping[str, np.ndarray]
+
+
+@dataclass
+class Fitted:
+    """Methods fitted so far: their held-out predictions and costs, and why a method has none."""
+
+    predicted: dict[str, np.ndarray] = field(default_factory=dict)
+    costs: dict[str, Cost] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    calibration_scores: list[np.ndarray] = field(default_factory=list)
+
+
+def adapt(
+    recipe_path: str, overrides: Sequence[str], out: Path | None, progress: Progress | None = None
+) -> AdaptResult:
+    """Adapt to one subject as a recipe says; a run that was killed goes on where it stopped.
+
+    Parameters
+    ----------
+    recipe_path : str
+        A YAML file.
+    overrides : sequence of str
+        ``key=value``, see `read_recipe`.
+    out : Path, optional
+        Run folder; ``runs/<name>`` when left out.
+    progress : Progress, optional
+
+    Raises
+    ------
+    TribetuneError
+        If the recipe, the data or the checkpoint are at fault.
+    """
+    recipe = read_recipe(recipe_path, overrides)
+    settings = recipe.adaptation.model_dump(exclude={"method"})
+    folder = out or Path("runs") / recipe.name
+    return adapt_methods(recipe, {recipe.adaptation.method: settings}, folder, progress or Silent())
+
+
+def adapt_methods(
+    recipe: Recipe, methods: Mapping[str, Mapping[str, Any]], path: Path, progress: Progress
+) -> AdaptResult:
+    """Fit several methods on the same calibration data; each has its settings, and its ``adapter`` folder."""
+    progress.step("Reading checkpoint, BOLD and stimuli")
+    study = prepare(recipe, progress)
+    folder = open_run(path, {"recipe": recipe.model_dump(mode="json"), "methods": list(methods), **study.fingerprint})
+    write_text(path / "recipe.yaml", dump_recipe(recipe))
+    write_json(path / "provenance.json", provenance(recipe.seed, study.base, study.inputs, study.timelines))
+    fitted = _baselines(study, folder, progress)
+    for method, settings in methods.items():
+        if method != "zero-shot":
+            progress.step(f"Adapting: {method}")
+            place = path / ("adapter" if len(methods) == 1 else f"adapter-{method}")
+            _adapted(study, folder, fitted, method, dict(settings), place)
+    progress.step("Scoring on held-out data")
+    bootstrap, nulls = _scored(study, fitted)
+    adapted = [method for method in methods if method in fitted.predicted and method != "zero-shot"]
+    sentence = verdict(bootstrap, adapted)
+    rows = table_rows(bootstrap, fitted.costs, fitted.missing, nulls)
+    _save(study, path, bootstrap, rows, sentence)
+    folder.log("all", "finished")
+    return AdaptResult(rows, sentence, path, study.notes, bootstrap.scores)
+
+
+def _baselines(study: Prepared, folder: RunFolder, progress: Progress) -> Fitted:
+    fitted, wanted = Fitted(), study.recipe.evaluation.baselines
+    if study.has_zero_shot:
+        progress.step("Zero-shot: the unseen subject's prediction")
+        arrays, seconds = _stage(folder, "zero-shot", lambda: _zero_shot(study))
+        fitted.calibration_scores.append(arrays["calibration"])
+        if "zero-shot" in wanted or study.recipe.adaptation.method == "zero-shot":
+            fitted.predicted["zero-shot"], fitted.costs["zero-shot"] = arrays["test"], Cost(0.0, 0, seconds)
+    else:
+        fitted.missing["zero-shot"] = "the checkpoint has no unseen row for these outputs"
+        fitted.costs["zero-shot"] = Cost(0.0, 0, 0.0)
+    if "fir" in wanted:
+        progress.step("FIR baseline: ridge on delayed features")
+        arrays, seconds = _stage(folder, "fir", lambda: fir_baseline(study))
+        fitted.calibration_scores.append(arrays["calibration"])
+        fitted.predicted["fir"] = arrays["test"]
+        fitted.costs["fir"] = Cost(study.calibration_minutes, int(arrays["n_weights"]), seconds)
+    return fitted
+
+
+def _zero_shot(study: Prepared) -> dict[str, np.ndarray]:
+    test = [_predicted(study, study.tribe, None, part) for part in study.test]
+    return {"test": np.concatenate(test), "calibration": zero_shot_calibration(study)}
+
+
+def _adapted(
+    study: Prepared, folder: RunFolder, fitted: Fitted, method: str, settings: dict[str, Any], place: Path
+) -> None:
+    arrays, seconds = _stage(folder, f"fit-{method}", lambda: _fit_and_save(study, method, settings, place))
+    adapter = load_adapter(place, study.base["hash"])
+
+    def predict() -> dict[str, np.ndarray]:
+        model = adapter.apply(study.tribe)
+        parts = [_predicted(study, model, 0, part) for part in study.test]
+        for part, values in zip(study.test, parts, strict=True):
+            write_prediction(
+                values, study.recipe.data.space, folder.path / "predictions", f"{part.aligned.label}_desc-{method}"
+            )
+        return {"test": np.concatenate(parts)}
+
+    predicted, _ = _stage(folder, f"predict-{method}", predict)
+    fitted.predicted[method] = predicted["test"]
+    fitted.costs[method] = Cost(study.calibration_minutes, int(arrays["n_weights"]), seconds)
+
+
+def _fit_and_save(study: Prepared, method: str, settings: dict[str, Any], place: Path) -> dict[str, np.ndarray]:
+    before = weights_digest(study.tribe)
+    adapter: Adapter = fit_method(method, study.tribe, study.calibration, settings, study.recipe.seed)
+    check_change(study.tribe, adapter, study.calibration[0], before)
+    save_adapter(adapter, place, study.facts)
+    return {"n_weights": np.asarray(adapter.n_weights)}
+
+
+def _predicted(study: Prepared, model: Any, row: int | None, part: Any) -> np.ndarray:
+    """Held-out predictions of one part of the split, valid samples and those that are not."""
+    windows = study.recipe.windows
+    return predict_run(
+        model, part.aligned, row, window_s=windows.duration_s, stride_s=windows.duration_s, span=part.span
+    )
+
+
+def _stage(
+    folder: RunFolder, name: str, make: Callable[[], dict[str, np.ndarray]]
+) -> tuple[dict[str, np.ndarray], float]:
+    """A stage's arrays and the seconds it took when it was made: now, or before the run was stopped."""
+    kept = folder.load(name)
+    if kept is None:
+        begin = time.perf_counter()
+        kept = {name: np.asarray(values) for name, values in make().items()}
+        kept["seconds"] = np.asarray(time.perf_counter() - begin)
+        folder.save(name, kept)
+    return kept, float(kept["seconds"])
+
+
+def _scored(study: Prepared, fitted: Fitted) -> tuple[Bootstrap, dict[str, float]]:
+    """Scores with their intervals, and each method's 95th percentile of the mean r by chance."""
+    if not fitted.predicted:
+        raise AdaptationError("nothing to score", hint="choose a method other than zero-shot, or add baselines")
+    mask, bold, runs = study.held_out()
+    choice, seed = study.recipe.evaluation, study.recipe.seed
+    held_out = HeldOut(bold[mask], tuple(np.asarray(runs)[mask].tolist()))
+    defined = np.asarray(np.isfinite(held_out.bold).all(0))
+    sets = np.stack([defined, select_outputs(fitted.calibration_scores, defined, choice.selected_share)])
+    predicted = {method: values[mask] for method, values in fitted.predicted.items()}
+    block, draws = round(choice.bootstrap_block_s), choice.bootstrap_draws
+    bootstrap = bootstrap_scores(predicted, held_out, sets, block=block, draws=draws, seed=seed)
+    nulls = {}
+    for method, values in predicted.items():
+        chance = shift_null(values, held_out, bootstrap.sets[ALL], draws=draws, seed=seed)
+        nulls[method] = float(np.percentile(chance, 95))
+    return bootstrap, nulls
+
+
+def _save(study: Prepared, path: Path, bootstrap: Bootstrap, rows: list[dict[str, Any]], sentence: str) -> None:
+    arrays = {name.replace("-", "_"): values for name, values in bootstrap.scores.items()}
+    with whole(path / "scores.npz") as part, part.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, selected=bootstrap.sets[1], **arrays)
+    write_json(path / "scores.json", {"rows": rows, "verdict": sentence, "notes": study.notes})

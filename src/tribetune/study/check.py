@@ -1,0 +1,66 @@
+"""`tribetune recipe check`: read everything that a recipe names, train nothing."""
+
+from collections.abc import Sequence
+
+from tribetune.model.tribe import Tribe
+from tribetune.progress import Silent
+from tribetune.recipe import PretrainRecipe, Recipe, read_any_recipe
+from tribetune.splits import Split
+from tribetune.study.prepare import prepare
+
+
+def check(recipe_path: str, overrides: Sequence[str] = ()) -> list[str]:
+    """What a recipe would do, read from its files.
+
+    Returns
+    -------
+    list of str
+        One line per thing found.
+
+    Raises
+    ------
+    TribetuneError
+        If the recipe or anything that it names is at fault.
+    """
+    recipe = read_any_recipe(recipe_path, overrides)
+    return _check_pretraining(recipe) if isinstance(recipe, PretrainRecipe) else _check_study(recipe)
+
+
+def _check_pretraining(recipe: PretrainRecipe) -> list[str]:
+    cohort, choice = recipe.cohort, recipe.pretraining
+    hours = cohort.subjects * cohort.runs * cohort.minutes / 60
+    return [
+        f"recipe: {recipe.name}, pretraining",
+        f"cohort: {cohort.subjects} simulated subjects × {cohort.runs} runs × {cohort.minutes:g} min = {hours:.1f} h",
+        f"training: {choice.epochs} epochs, batches of {choice.batch_size}, rate up to {choice.learning_rate:g}",
+    ]
+
+
+def _check_study(recipe: Recipe) -> list[str]:
+    study = prepare(recipe, Silent())
+    config, split = study.tribe.config, study.split
+    lines = [
+        f"recipe: {recipe.name}, method {recipe.adaptation.method}",
+        f"checkpoint: {recipe.checkpoint}, {_count(study.tribe)} weights, {config.n_outputs:,} outputs",
+        *_parts(split),
+        f"calibration: {study.calibration_minutes:.1f} min in {len(study.calibration)} windows"
+        f" of {recipe.windows.duration_s:g} s",
+        f"zero-shot: {'defined' if study.has_zero_shot else 'not defined, readouts start from zero'}",
+    ]
+    return lines + study.notes
+
+
+def _parts(split: Split) -> list[str]:
+    lines = []
+    for name in ("training", "validation", "test"):
+        for part in getattr(split, name):
+            arrays = part.aligned.features.arrays
+            lines.append(
+                f"{name}: {part.aligned.label}, {part.span[0]} to {part.span[1]} s,"
+                f" {int(part.mask.sum())} valid samples, {', '.join(arrays)}"
+            )
+    return lines
+
+
+def _count(tribe: Tribe) -> str:
+    return f"{sum(weight.numel() for weight in tribe.parameters()):,}"

@@ -1,0 +1,67 @@
+"""Checks after training: the adapter changed the output, and nothing that it should not touch."""
+
+import hashlib
+
+import torch
+
+from tribetune.adapt.adapter import Adapter
+from tribetune.adapt.latents import window_latents
+from tribetune.errors import AdaptationError
+from tribetune.model.tribe import Tribe
+from tribetune.windows import Window
+
+
+def weights_digest(tribe: Tribe) -> str:
+    """Hash of every weight's bits, names included."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tribe.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().contiguous().cpu().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def check_change(tribe: Tribe, adapter: Adapter, window: Window, before: str) -> None:
+    """Refuse an adapter that changes nothing, or whose training touched the checkpoint.
+
+    Parameters
+    ----------
+    tribe : Tribe
+        The checkpoint's model, after training.
+    adapter : Adapter
+        What was trained.
+    window : Window
+        Any calibration window.
+    before : str
+        `weights_digest` of the model before training.
+
+    Raises
+    ------
+    AdaptationError
+        If the trunk or the unseen row is not bitwise what it was, or the adapter's prediction equals the unseen row's.
+    """
+    if weights_digest(tribe) != before:
+        raise AdaptationError("training changed the checkpoint's own weights", hint="report this: it is our fault")
+    model = adapter.apply(tribe)
+    with torch.inference_mode():
+        latents = window_latents(model, window)[None]
+        personal = model.readout(latents, torch.tensor([0]))
+        if model.config.unseen_row:
+            group = tribe.readout(window_latents(tribe, window)[None])
+            _check_unseen(model, tribe)
+        else:
+            group = torch.zeros_like(personal)  # such a readout starts at zero
+    if not torch.isfinite(personal).all():
+        raise AdaptationError(
+            f"{adapter.method} diverged: its prediction is not finite", hint="lower adaptation.learning_rate, or 'auto'"
+        )
+    if torch.equal(personal, group):
+        raise AdaptationError(
+            f"{adapter.method} changed nothing: its prediction is where it started",
+            hint="raise adaptation.learning_rate, or give more calibration data",
+        )
+
+
+def _check_unseen(model: Tribe, tribe: Tribe) -> None:
+    same = torch.equal(model.subjects.weights[-1], tribe.subjects.weights[-1])
+    if not (same and torch.equal(model.subjects.bias[-1], tribe.subjects.bias[-1])):
+        raise AdaptationError("the unseen row changed", hint="report this: it is our fault")

@@ -1,0 +1,134 @@
+"""`tribetune pretrain`: a simulated cohort, its features, and a trunk for all of its subjects."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tribetune.bold.clean import clean
+from tribetune.datamodule import WindowDataModule
+from tribetune.features.encoders import Encoders, encoders
+from tribetune.features.extract import extract
+from tribetune.files import hash_file, write_json
+from tribetune.model.checkpoint import save_checkpoint
+from tribetune.model.tribe import TribeConfig
+from tribetune.pretrain.fit import Training, keep_unseen, pretrain_tribe
+from tribetune.progress import Progress, Silent
+from tribetune.recipe import Data, PretrainRecipe, RunSplit, read_pretrain_recipe
+from tribetune.simulate.cohort import simulate
+from tribetune.simulate.settings import CohortSettings
+from tribetune.splits import Split, split_by_run
+from tribetune.study.prepare import bids_runs
+from tribetune.windows import AlignedRun, align
+
+
+def pretrain(recipe_path: str, overrides: Sequence[str], out: Path | None, progress: Progress | None = None) -> Path:
+    """Make a checkpoint as a recipe says.
+
+    Parameters
+    ----------
+    recipe_path : str
+        A YAML file with ``cohort`` and ``pretraining``.
+    overrides : sequence of str
+        ``key=value``, see `read_pretrain_recipe`.
+    out : Path, optional
+        Folder of the checkpoint; ``checkpoints/<name>`` when left out.
+    progress : Progress, optional
+
+    Returns
+    -------
+    Path
+        The checkpoint's folder.
+    """
+    recipe, progress = read_pretrain_recipe(recipe_path, overrides), progress or Silent()
+    folder, begin = out or Path("checkpoints") / recipe.name, time.perf_counter()
+    cohort = recipe.cohort
+    progress.step(f"Simulating {cohort.subjects} subjects × {cohort.runs} runs × {cohort.minutes:g} min")
+    settings = CohortSettings(cohort.subjects, cohort.runs, cohort.minutes, cohort.seed)
+    bids = simulate(cohort.folder, settings, progress.advance)
+    progress.step("Reading BOLD and extracting features")
+    chosen = encoders(recipe.features.encoders)
+    aligned = [
+        run for subject in _subjects(cohort.subjects) for run in _aligned_runs(recipe, bids, subject, chosen, progress)
+    ]
+    config = _config(recipe, aligned, chosen)
+    data = WindowDataModule(
+        _split(recipe, aligned),
+        recipe.windows.duration_s,
+        recipe.windows.stride_s,
+        recipe.pretraining.batch_size,
+        recipe.seed,
+        {run.label: _row(run) for run in aligned},
+    )
+    choice = recipe.pretraining
+    progress.step(f"Training for {choice.epochs} epochs")
+    history: list[dict[str, Any]] = []
+
+    def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
+        history.append({"epoch": epoch, **metrics})
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        progress.advance(f"epoch {epoch}: {shown}", epoch / choice.epochs)
+
+    tribe = pretrain_tribe(config, data, Training(choice.epochs, choice.learning_rate, recipe.seed), on_epoch)
+    tribe = keep_unseen(tribe) if choice.keep == "unseen" else tribe
+    save_checkpoint(tribe, folder, half=True)
+    facts = {"recipe": hash_file(Path(recipe_path)), "seconds": time.perf_counter() - begin, "history": history}
+    write_json(folder / "training.json", facts)
+    return folder
+
+
+def encoder_facts(chosen: Encoders, modalities: Sequence[str]) -> dict[str, Any]:
+    """Per modality, what made the features: kept in the checkpoint's config, so that others use the same."""
+    return {
+        name: {"encoders": chosen.name, "name": chosen[name].name, "setting": chosen[name].options.setting}
+        for name in modalities
+    }
+
+
+def _subjects(count: int) -> list[str]:
+    return [f"{number:02d}" for number in range(1, count + 1)]
+
+
+def _aligned_runs(
+    recipe: PretrainRecipe, bids: Path, subject: str, chosen: Encoders, progress: Progress
+) -> list[AlignedRun]:
+    data = Data(bids=bids, subject=subject, task="movie", split=RunSplit(test=["none"]))
+    aligned = []
+    for run, timeline in bids_runs(data):
+        progress.advance(run.label, 0.0)
+        features = extract(
+            timeline, chosen, recipe.features.modalities, recipe.features.store, recipe.features.device, None
+        )
+        aligned.append(align(clean(run, data.cleaning), timeline, features, recipe.windows.hemodynamic_lag_s))
+    return aligned
+
+
+def _row(run: AlignedRun) -> int:
+    """Subjects are numbered from 01 in their order."""
+    return int(run.label.split("_")[0].removeprefix("sub-")) - 1
+
+
+def _split(recipe: PretrainRecipe, aligned: list[AlignedRun]) -> Split:
+    """Whole runs per subject; the validation runs are also the ones reported, and nothing is chosen on them."""
+    parts = []
+    for label in dict.fromkeys(_row(run) for run in aligned):
+        runs = [run for run in aligned if _row(run) == label]
+        parts.append(split_by_run(runs, [], recipe.validation_runs))
+    training = tuple(part for split in parts for part in split.training)
+    held_out = tuple(part for split in parts for part in split.test)
+    return Split(training, held_out, ())
+
+
+def _config(recipe: PretrainRecipe, aligned: list[AlignedRun], chosen: Encoders) -> TribeConfig:
+    arrays = aligned[0].features.arrays
+    return TribeConfig(
+        modalities={name: arrays[name].shape[:2] for name in recipe.features.modalities},
+        n_outputs=aligned[0].bold.shape[1],
+        rows=recipe.cohort.subjects + 1,
+        unseen_row=True,
+        space="fsaverage5",
+        subjects=[f"sub-{name}" for name in _subjects(recipe.cohort.subjects)],
+        lag_s=recipe.windows.hemodynamic_lag_s,
+        encoders=encoder_facts(chosen, recipe.features.modalities),
+        **recipe.model.model_dump(),
+    )

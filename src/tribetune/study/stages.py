@@ -1,0 +1,87 @@
+"""A run folder whose finished stages are kept, so that a killed run is finished by the same command."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from tribetune.errors import RecipeError
+from tribetune.files import whole, write_json
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where one study's results go.
+
+    Attributes
+    ----------
+    path : Path
+        ``runs/<name>``.
+    """
+
+    path: Path
+
+    def load(self, stage: str) -> dict[str, np.ndarray] | None:
+        """A finished stage's arrays, or None where it is not finished or its file is damaged."""
+        file = self._file(stage)
+        if not file.is_file():
+            return None
+        try:
+            return load_file(file)
+        except SafetensorError:
+            self.log(stage, "damaged, will be made again")
+            return None
+
+    def save(self, stage: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Keep a finished stage's arrays; whole or not at all."""
+        with whole(self._file(stage)) as part:
+            save_file({name: np.array(values, order="C") for name, values in arrays.items()}, part)
+        self.log(stage, "finished")
+
+    def log(self, stage: str, event: str, **facts: Any) -> None:
+        """Add a line to ``log.jsonl``."""
+        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "stage": stage, "event": event, **facts}
+        with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def _file(self, stage: str) -> Path:
+        return self.path / "stages" / f"{stage}.safetensors"
+
+
+def open_run(path: Path, fingerprint: Mapping[str, Any]) -> RunFolder:
+    """Begin a run, or go on with one that the same study began.
+
+    Parameters
+    ----------
+    path : Path
+        Made where it does not exist.
+    fingerprint : mapping
+        All that decides the results: the recipe, the checkpoint's hash, the inputs.
+
+    Raises
+    ------
+    RecipeError
+        If the folder holds the results of another study.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    marker = path / "stages" / "fingerprint.json"
+    wanted = json.loads(json.dumps(fingerprint))
+    if marker.is_file():
+        found = json.loads(marker.read_text(encoding="utf-8"))
+        if found != wanted:
+            changed = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
+            raise RecipeError(
+                f"{path} holds another study: {', '.join(changed)} changed since it began",
+                hint="give --out another folder, or remove this one",
+            )
+    elif any(path.iterdir()):
+        raise RecipeError(f"{path} is not empty and holds no run of tribetune", hint="give --out another folder")
+    else:
+        write_json(marker, wanted)
+    return RunFolder(path)

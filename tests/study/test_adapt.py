@@ -1,0 +1,136 @@
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from tribetune.errors import BoldError, LeakageError, RecipeError
+from tribetune.share.bundle import read_facts
+from tribetune.study.adapt import adapt
+from tribetune.study.predict import PredictOptions, predict
+
+
+@pytest.fixture(scope="module", params=["readout", "lora"])
+def finished(request, study_folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp(request.param) / "run"
+    return request.param, adapt(str(study_folder / "recipe.yaml"), [f"adaptation.method={request.param}"], out)
+
+
+def test_a_study_ends_with_a_row_per_method_and_a_true_verdict(finished):
+    method, result = finished
+    assert [row["method"] for row in result.rows] == ["zero-shot", "fir", method]
+    rows = {row["method"]: row for row in result.rows}
+    assert rows[method]["calibration_minutes"] == pytest.approx(3 * 3.4, rel=0.1)
+    assert rows[method]["trained_parameters"] >= 6 * 8 + 8
+    difference = rows[method]["delta_zero_shot"]
+    assert difference["mean"] == pytest.approx(rows[method]["mean_r"] - rows["zero-shot"]["mean_r"])
+    assert ("beats zero-shot" in result.verdict) == (difference["interval"][0] > 0)
+
+
+def test_a_planted_readout_of_the_subjects_own_is_found(finished):
+    method, result = finished
+    rows = {row["method"]: row for row in result.rows}
+    # signal and noise have equal variance: no prediction reaches more than sqrt(1/2)
+    assert rows["zero-shot"]["mean_r"] + 0.1 < rows[method]["mean_r"] < 0.75
+    assert "beats zero-shot" in result.verdict
+
+
+def test_all_methods_are_scored_on_the_same_outputs(finished):
+    _, result = finished
+    assert {(row["n_outputs"], row["n_selected"]) for row in result.rows} == {(8, 1)}
+
+
+def test_the_run_folder_holds_what_was_done(finished, study_folder):
+    method, result = finished
+    folder = result.folder
+    saved = json.loads((folder / "scores.json").read_text())
+    assert saved["verdict"] == result.verdict
+    assert [row["mean_r"] for row in saved["rows"]] == [row["mean_r"] for row in result.rows]
+    assert yaml.safe_load((folder / "recipe.yaml").read_text())["adaptation"]["method"] == method
+    told = json.loads((folder / "provenance.json").read_text())
+    assert set(told["inputs"]) == {f"sub-01_run-{run}.npz" for run in range(1, 5)}
+    assert str(study_folder) not in json.dumps(told)  # no paths of people
+    facts = read_facts(folder / "adapter")
+    assert facts["base"]["hash"] == told["base"]["hash"]
+    assert facts["runs"] == [f"sub-01_run-{run}" for run in (1, 2, 3)]
+    with np.load(folder / "scores.npz") as scores:
+        np.testing.assert_allclose(np.nanmean(scores[method]), saved["rows"][2]["mean_r"], atol=1e-6)
+
+
+def test_the_saved_adapter_predicts_bitwise_what_was_scored(finished, study_folder, tmp_path):
+    method, result = finished
+    written = predict(
+        str(study_folder / "checkpoint"),
+        result.folder / "adapter",
+        ([], study_folder / "words-4.tsv"),
+        tmp_path,
+        PredictOptions(store=study_folder / "features"),
+    )
+    (scored,) = (result.folder / "predictions").glob(f"*{method}*.tsv")
+    assert written[0].read_bytes() == scored.read_bytes()
+
+
+def test_the_same_command_again_repeats_nothing_and_says_the_same(finished, study_folder):
+    method, result = finished
+    stages = {path: path.stat().st_mtime_ns for path in (result.folder / "stages").iterdir()}
+    again = adapt(str(study_folder / "recipe.yaml"), [f"adaptation.method={method}"], result.folder)
+    assert again.rows == result.rows
+    assert {path: path.stat().st_mtime_ns for path in (result.folder / "stages").iterdir()} == stages
+
+
+def test_another_study_does_not_overwrite_a_run(finished, study_folder):
+    method, result = finished
+    with pytest.raises(RecipeError, match="another study: recipe changed"):
+        adapt(str(study_folder / "recipe.yaml"), [f"adaptation.method={method}", "seed=34"], result.folder)
+
+
+def test_a_folder_with_other_things_is_not_written_into(study_folder, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(RecipeError, match="not empty"):
+        adapt(str(study_folder / "recipe.yaml"), [], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_damaged_stage_is_made_again(study_folder, tmp_path):
+    first = adapt(str(study_folder / "recipe.yaml"), ["adaptation.learning_rate=0.1"], tmp_path / "run")
+    stage = tmp_path / "run" / "stages" / "fir.safetensors"
+    stage.write_bytes(stage.read_bytes()[:-7])
+    second = adapt(str(study_folder / "recipe.yaml"), ["adaptation.learning_rate=0.1"], tmp_path / "run")
+    assert [row["mean_r"] for row in second.rows] == [row["mean_r"] for row in first.rows]
+    assert "damaged" in (tmp_path / "run" / "log.jsonl").read_text()
+
+
+def test_zero_shot_alone_trains_nothing_and_says_so(study_folder, tmp_path):
+    result = adapt(str(study_folder / "recipe.yaml"), ["adaptation.method=zero-shot"], tmp_path / "run")
+    assert [row["method"] for row in result.rows] == ["zero-shot", "fir"]
+    assert "Nothing was adapted" in result.verdict
+    assert not (tmp_path / "run" / "adapter").exists()
+
+
+def test_calibration_minutes_cut_the_training_data(study_folder, tmp_path):
+    result = adapt(str(study_folder / "recipe.yaml"), ["data.calibration_minutes=4"], tmp_path / "run")
+    assert result.rows[2]["calibration_minutes"] == pytest.approx(4.0)
+
+
+def test_a_single_run_is_split_by_blocks(study_folder, tmp_path):
+    overrides = ["data.split={by: block, test: 0.2, gap_s: 60}", "windows.duration_s=50", "windows.stride_s=50"]
+    one = f"data.tables.path={study_folder}/sub-{{subject}}_run-1.npz"
+    words = f"data.tables.words={study_folder}/words-1.tsv"
+    result = adapt(str(study_folder / "recipe.yaml"), [*overrides, one, words], tmp_path / "run")
+    assert result.rows[2]["calibration_minutes"] < 2.0
+    with pytest.raises(LeakageError, match="gap"):
+        adapt(str(study_folder / "recipe.yaml"), [*overrides, one, words, "data.split.gap_s=20"], tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("override", "kind", "message"),
+    [
+        ("data.split.test=[9]", BoldError, "run 9 is not there"),
+        ("data.subject=77", BoldError, "77"),
+        ("data.calibration_minutes=1", BoldError, "at least one window"),
+    ],
+)
+def test_what_the_data_lack_is_told_and_nothing_is_written(study_folder, tmp_path, override, kind, message):
+    with pytest.raises(kind, match=message):
+        adapt(str(study_folder / "recipe.yaml"), [override.replace("77", "'77'")], tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,45 @@
+import logging
+
+import pytest
+
+from tribetune.errors import BoldError, FeatureError
+from tribetune.model.tribe import Tribe, TribeConfig
+from tribetune.progress import Silent
+from tribetune.recipe import FeatureChoice, read_recipe
+from tribetune.shipped import shipped_recipes
+from tribetune.study.prepare import encoders_of, prepare
+
+
+def test_the_checkpoints_own_encoders_are_used_unless_others_are_asked_for(study_folder):
+    tribe = Tribe.from_pretrained(study_folder / "checkpoint")
+    assert encoders_of(tribe, FeatureChoice()).name == "tiny"
+
+
+def test_a_checkpoint_that_does_not_name_its_encoders_asks_for_them():
+    tribe = Tribe(TribeConfig(modalities={"text": (1, 4)}, hidden=64, depth=1, heads=2, n_outputs=3, rows=1))
+    with pytest.raises(FeatureError, match="does not say which encoders"):
+        encoders_of(tribe, FeatureChoice())
+    assert encoders_of(tribe, FeatureChoice(encoders="tiny")).name == "tiny"
+
+
+def alice(data_folder, study_folder, tmp_path, *overrides):
+    table = f"data.tables.path={data_folder}/alice/alice_brennan2016_rois.npz"
+    own = [table, f"checkpoint={study_folder}/checkpoint", f"features.store={tmp_path}/features", *overrides]
+    return read_recipe(shipped_recipes()["alice-listening"], own)
+
+
+def test_a_real_listener_of_alice_is_read_split_and_aligned(data_folder, study_folder, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        study = prepare(alice(data_folder, study_folder, tmp_path), Silent())
+    assert "s33 left out" in caplog.text
+    assert "27 subjects" in study.notes[0]
+    assert not study.has_zero_shot
+    (training,), (test,) = study.split.training, study.split.test
+    assert training.aligned.bold.shape[1] == 6
+    assert test.span[0] - training.span[1] >= 110
+    assert study.calibration_minutes == pytest.approx(7.1, abs=0.5)
+
+
+def test_the_listener_who_was_not_measured_is_refused(data_folder, study_folder, tmp_path):
+    with pytest.raises(BoldError, match="all zeros"):
+        prepare(alice(data_folder, study_folder, tmp_path, "data.subject=s33"), Silent())

@@ -1,0 +1,124 @@
+from dataclasses import fields
+from typing import get_args
+
+import pytest
+import yaml
+
+from tribetune.adapt.methods import METHODS
+from tribetune.errors import RecipeError
+from tribetune.recipe import Adaptation, dump_recipe, read_any_recipe, read_pretrain_recipe, read_recipe, recipe_schema
+from tribetune.shipped import shipped_recipes
+
+MINIMAL = """
+name: mine
+data: {bids: data/x, subject: "01", task: movie, split: {by: run, test: [4]}}
+adaptation: {method: readout}
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(MINIMAL)
+    return path
+
+
+def test_only_what_differs_from_a_default_is_written(recipe_file):
+    recipe = read_recipe(recipe_file)
+    assert (recipe.windows.duration_s, recipe.windows.hemodynamic_lag_s) == (100, 5.0)
+    assert recipe.adaptation.method == "readout"
+    assert recipe.data.calibration_minutes == 60
+
+
+def test_an_override_replaces_one_value_read_as_yaml(recipe_file):
+    recipe = read_recipe(recipe_file, ["adaptation.method=lora", "adaptation.rank=4", "data.split.test=[3, 4]"])
+    assert (recipe.adaptation.method, recipe.adaptation.rank) == ("lora", 4)
+    assert recipe.data.split.test == [3, 4]
+
+
+@pytest.mark.parametrize(("text", "subject"), [("02", "02"), ("'02'", "02"), ("7", "7"), ("s18", "s18")])
+def test_a_subject_is_a_label_also_where_it_looks_like_a_number(recipe_file, text, subject):
+    assert read_recipe(recipe_file, [f"data.subject={text}"]).data.subject == subject
+
+
+def test_all_faults_are_told_at_once_with_the_nearest_key(recipe_file):
+    faults = ["windows.duration=90", "adaptation.epochs=0", "data.calibration_minutes=-1", "data.subject=[1]"]
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(recipe_file, faults)
+    message = str(caught.value)
+    assert "4 faults" in message
+    assert "windows.duration: unknown key, did you mean 'duration_s'?" in message
+    assert "adaptation.readout.epochs" in message
+    assert "data.calibration_minutes" in message
+    assert "data.subject" in message
+
+
+def test_a_study_has_one_source_of_bold(recipe_file):
+    with pytest.raises(RecipeError, match="either `bids` or `tables`"):
+        read_recipe(recipe_file, ["data.tables.path=x.npz"])
+    with pytest.raises(RecipeError, match="space: table"):
+        read_recipe(recipe_file, ["data.space=table"])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- a\n- b\n", "a: [", "a: &x [1]\nb: *x\n", "a: !!python/object/apply:os.system [ls]\n"]
+)
+def test_what_is_not_a_plain_recipe_is_refused(tmp_path, text):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(path)
+    assert str(path) in str(caught.value)
+    assert caught.value.hint
+
+
+def test_an_alias_bomb_is_refused_before_it_grows(tmp_path):
+    rows = ["a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
+    rows += [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]" for k in range(1, 12)]
+    (tmp_path / "bomb.yaml").write_text("\n".join(rows))
+    with pytest.raises(RecipeError, match="aliases"):
+        read_recipe(tmp_path / "bomb.yaml")
+
+
+@pytest.mark.parametrize("override", ["rank", "=4", "name.x=4", "adaptation.rank=[", "adaptation.rank=*x"])
+def test_a_wrong_override_is_told(recipe_file, override):
+    with pytest.raises(RecipeError, match="--set"):
+        read_recipe(recipe_file, [override])
+
+
+def test_a_missing_file_and_a_huge_one_are_told(tmp_path):
+    with pytest.raises(RecipeError, match="no recipe at"):
+        read_recipe(tmp_path / "none.yaml")
+    (tmp_path / "huge.yaml").write_text("a: " + "x" * 1_000_001)
+    with pytest.raises(RecipeError, match="not a recipe"):
+        read_recipe(tmp_path / "huge.yaml")
+
+
+def test_the_resolved_recipe_reads_back_the_same(recipe_file, tmp_path):
+    recipe = read_recipe(recipe_file)
+    (tmp_path / "resolved.yaml").write_text(dump_recipe(recipe))
+    assert read_recipe(tmp_path / "resolved.yaml") == recipe
+
+
+def test_every_shipped_recipe_reads():
+    recipes = shipped_recipes()
+    assert {"readout-one-hour", "lora-one-hour", "alice-listening", "pretrain-toy"} <= set(recipes)
+    for path in recipes.values():
+        read_any_recipe(path)
+    assert read_pretrain_recipe(recipes["pretrain-toy"]).pretraining.keep == "unseen"
+
+
+def test_the_recipe_of_a_method_has_the_methods_own_fields_and_defaults():
+    (union, _), counted = get_args(Adaptation), 0
+    for section in get_args(union):
+        name = section.model_fields["method"].annotation.__args__[0]
+        own = {field.name: field.default for field in fields(METHODS[name].settings)}
+        assert own == {key: info.default for key, info in section.model_fields.items() if key != "method"}
+        counted += 1
+    assert counted == len(METHODS) == 3
+
+
+def test_every_key_of_the_schema_is_explained_or_a_section():
+    schema = recipe_schema()
+    assert yaml.safe_load(yaml.safe_dump(schema))["properties"]["format"]["const"] == 1
+    assert "mistake" not in schema["properties"]
