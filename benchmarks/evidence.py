@@ -1,0 +1,161 @@
+"""What is too long for the gate: five simulated subjects, killed runs, 27 real listeners. Figures go to LOG.md.
+
+Use: ``python benchmarks/evidence.py [--only seeds] [--only kills] [--only alice] [--data FOLDER] [--dry]``
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tribetune.files import hash_file, write_text
+from tribetune.shipped import shipped_recipes
+
+SEEDS = (101, 102, 103, 104, 105)
+"""Of the reported subjects. Methods were developed on others (below 100)."""
+
+KILLS = 20
+LOG = Path(__file__).parent.parent / "LOG.md"
+
+
+def main() -> None:
+    """Run the campaigns that were asked for and add a dated section to the log."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=tuple(CAMPAIGNS), action="append", help="repeat for several; all by default")
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("TRIBETUNE_DATA", "../shared/data")))
+    parser.add_argument("--dry", action="store_true", help="print, and leave LOG.md as it is")
+    given = parser.parse_args()
+    for name in given.only or CAMPAIGNS:
+        begin = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="evidence-") as scratch:
+            lines = CAMPAIGNS[name](Path(scratch), given.data)
+        section = [f"## {time.strftime('%Y-%m-%d')} · evidence: {name}", "", *lines, ""]
+        section += [f"`python benchmarks/evidence.py --only {name}`, {time.perf_counter() - begin:.0f} s.", ""]
+        print("\n".join(section))
+        if not given.dry:
+            _add_to_log("\n".join(section))
+
+
+def seeds(scratch: Path, data: Path) -> list[str]:  # noqa: ARG001
+    """The demo on five subjects that neither the checkpoint nor the method's author met."""
+    from tribetune.study.demo import demo
+
+    lines = ["Mean r over cortex [95 % block-bootstrap interval], 24 calibration minutes, run 4 held out.", ""]
+    methods = ("zero-shot", "fir", "readout", "lora")
+    lines += ["| seed | ideal | null 95 % | " + " | ".join(methods) + " |", "|---" * (len(methods) + 3) + "|"]
+    means: dict[str, list[float]] = {method: [] for method in methods}
+    for seed in SEEDS:
+        result = demo(scratch / str(seed), seed=seed)
+        rows = {row["method"]: row for row in result.rows}
+        cells = [str(seed), f"{result.ideal:.4f}", f"{rows['zero-shot']['null_95']:.4f}"]
+        cells += [_with_interval(rows[method]["mean_r"], rows[method]["interval"]) for method in methods]
+        lines.append(f"| {' | '.join(cells)} |")
+        for method in methods:
+            means[method].append(rows[method]["mean_r"])
+        print(seed, result.verdict, file=sys.stderr, flush=True)
+    lines += ["", *(_paired(means, method, other) for method in methods[2:] for other in methods[:2])]
+    return lines
+
+
+def kills(scratch: Path, data: Path) -> list[str]:  # noqa: ARG001
+    """`adapt` killed at random moments and started again: the results of an unbroken run, bit for bit."""
+    from tribetune.simulate.cohort import simulate
+    from tribetune.simulate.settings import CohortSettings
+
+    bids = simulate(scratch / "bids", CohortSettings(subjects=1, runs=3, minutes=2.0, seed=7))
+    command = _adapt_command(bids, scratch / "features")
+    begin = time.perf_counter()
+    subprocess.run([*command, "--out", str(scratch / "unbroken")], check=True, capture_output=True)
+    duration, wanted = time.perf_counter() - begin, _results(scratch / "unbroken")
+    moments, halves, same = random.Random(33), 0, 0
+    for attempt in range(KILLS):
+        out = scratch / f"killed-{attempt}"
+        _killed([*command, "--out", str(out)], moments.uniform(0, duration))
+        halves += any(out.rglob("*.safetensors")) and not (out / "scores.json").exists()
+        subprocess.run([*command, "--out", str(out)], check=True, capture_output=True)
+        same += _results(out) == wanted
+    return [
+        f"{KILLS} runs of `adapt` (lora) were killed at a uniformly random moment of {duration:.0f} s and started"
+        f" again; {halves} had begun to save. Adapter and scores bitwise equal to an unbroken run: {same} of {KILLS}."
+    ]
+
+
+def alice(scratch: Path, data: Path) -> list[str]:
+    """All 27 listeners of Alice in Wonderland, each adapted on his first minutes and tested on the last quarter."""
+    from tribetune.bold.tables import TableSpec, list_table_subjects
+    from tribetune.study.adapt import adapt
+
+    table = data / "alice" / "alice_brennan2016_rois.npz"
+    if not table.is_file():
+        return [f"Skipped: no {table}."]
+    recipe = str(shipped_recipes()["alice-listening"])
+    found: dict[str, list[float]] = {"fir": [], "readout": [], "null 95 %": []}
+    subjects = list_table_subjects(TableSpec(str(table), bold="bold_6mm"))
+    for subject in subjects:
+        own = [f"data.tables.path={table}", f"data.subject={subject}", f"features.store={scratch}/features"]
+        rows = {row["method"]: row for row in adapt(recipe, own, scratch / subject).rows}
+        for method in ("fir", "readout"):
+            found[method].append(rows[method]["mean_r"])
+        found["null 95 %"].append(rows["readout"]["null_95"])
+    lines = [f"{len(subjects)} listeners (s33 is all zeros), text only, six regions, 7 calibration minutes each.", ""]
+    lines += ["| | mean r over listeners | median | SD |", "|---|---|---|---|"]
+    lines += [f"| {m} | {np.mean(v):.4f} | {np.median(v):.4f} | {np.std(v, ddof=1):.4f} |" for m, v in found.items()]
+    return [*lines, "", _paired(found, "readout", "fir")]
+
+
+CAMPAIGNS: dict[str, Callable[[Path, Path], list[str]]] = {"seeds": seeds, "kills": kills, "alice": alice}
+
+
+def _paired(found: dict[str, list[float]], method: str, other: str) -> str:
+    """A paired difference with its bootstrap interval over subjects."""
+    apart = np.array(found[method]) - np.array(found[other])
+    draws = np.random.default_rng(0).choice(apart, (10_000, len(apart))).mean(1)
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return (
+        f"{method} − {other}: {apart.mean():+.4f} [{low:+.4f}, {high:+.4f}] over {len(apart)} subjects,"
+        f" positive in {int((apart > 0).sum())}."
+    )
+
+
+def _with_interval(mean: float, interval: Sequence[float]) -> str:
+    return f"{mean:.4f} [{interval[0]:.4f}, {interval[1]:.4f}]"
+
+
+def _adapt_command(bids: Path, store: Path) -> list[str]:
+    own = [f"data.bids={bids}", "data.split.test=[3]", f"features.store={store}"]
+    overrides = [word for override in own for word in ("--set", override)]
+    return [sys.executable, "-m", "tribetune", "adapt", "lora-one-hour", *overrides]
+
+
+def _killed(command: Sequence[str], after_s: float) -> None:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        process.wait(after_s)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def _results(out: Path) -> tuple[str, list]:
+    rows = json.loads((out / "scores.json").read_text())["rows"]
+    scores = [[row["method"], row["mean_r"], row["interval"], row["n_outputs"]] for row in rows]
+    return hash_file(out / "adapter" / "adapter_model.safetensors"), scores
+
+
+def _add_to_log(section: str) -> None:
+    """Newest first, after the log's introduction."""
+    head, mark, rest = LOG.read_text(encoding="utf-8").partition("\n## ")
+    write_text(LOG, f"{head}\n{section}{mark}{rest}")
+
+
+if __name__ == "__main__":
+    main()

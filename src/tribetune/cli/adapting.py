@@ -1,0 +1,73 @@
+"""Commands around one subject: demo, adapt, predict."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tribetune.cli.command import command
+from tribetune.cli.options import AsJson, NewFolder, Out, Overrides, RecipeName, Stimuli, Words
+from tribetune.cli.stderr import shown_progress
+from tribetune.cli.table import print_json, print_result
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    command(app, "demo", example="tribetune demo --out demo")(demo)
+    command(app, "adapt", example="tribetune adapt lora-one-hour --set data.bids=my-study --out runs/sub-01")(adapt)
+    command(app, "predict", example="tribetune predict tribe-toy film.mp4 --words film_words.tsv --out predicted")(
+        predict
+    )
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for data, adapters, picture.")] = Path(
+        "demo"
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole main job on a simulated subject, to see that it works here."""
+    from tribetune.study import demo as study
+
+    with shown_progress() as progress:
+        result = study.demo(out, progress)
+    print_result(result, as_json, result.picture)
+
+
+def adapt(recipe: RecipeName, overrides: Overrides = None, out: Out = None, as_json: AsJson = False) -> None:
+    """Adapt a checkpoint to one subject and score it on held-out data beside zero-shot and FIR."""
+    from tribetune.shipped import find_recipe
+    from tribetune.study import adapt as study
+
+    with shown_progress() as progress:
+        result = study.adapt(str(find_recipe(recipe)), overrides or [], out, progress)
+    print_result(result, as_json)
+
+
+def predict(  # noqa: PLR0913 - one parameter per option of the command line
+    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="A folder, or a name such as tribe-toy.")],
+    out: NewFolder,
+    stimuli: Stimuli = None,
+    adapter: Annotated[
+        Path | None, typer.Option("--adapter", metavar="DIR", help="One subject's adapter; else the unseen subject.")
+    ] = None,
+    words: Words = None,
+    overlap_s: Annotated[
+        float, typer.Option("--overlap", metavar="SECONDS", min=0.0, help="Overlap of windows, averaged; 0: joined.")
+    ] = 0.0,
+    encoders: Annotated[
+        str, typer.Option("--encoders", help="checkpoint (those it was made with), tiny, mini, released or a folder.")
+    ] = "checkpoint",
+    as_json: AsJson = False,
+) -> None:
+    """Predict BOLD for a stimulus: the personal response with an adapter, else the group's."""
+    from tribetune.study import predict as study
+
+    options = study.PredictOptions(overlap_s=overlap_s, encoders=encoders)
+    with shown_progress() as progress:
+        files = study.predict(checkpoint, adapter, (stimuli or [], words), out, options, progress)
+    if as_json:
+        print_json({"files": [str(file) for file in files]})
+        return
+    for file in files:
+        typer.echo(file)

@@ -1,0 +1,105 @@
+"""How a command is registered, and what becomes of its errors: exit 0 done, 1 ours, 2 yours to mend, 130 stopped."""
+
+import errno
+import functools
+import os
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from tribetune.cli.stderr import open_log
+from tribetune.errors import TribetuneError
+
+OURS, YOURS, STOPPED = 1, 2, 130
+
+DISK_FULL_SIGNS = ("No space left on device", "os error 28", "StorageFull", "PytorchStreamWriter failed writing")
+"""How numpy and Python, safetensors (two ways) and torch say that a disk is full."""
+
+HINTS = {
+    errno.ENOSPC: "free some space, or choose a folder on another disk; then the same command continues",
+    errno.EDQUOT: "free some of your quota, or choose another folder; then the same command continues",
+    errno.EACCES: "choose a folder you may write to, or change the rights of this one",
+    errno.EROFS: "choose a folder you may write to",
+    errno.ENOENT: "check the path",
+}
+
+
+def command(app: typer.Typer, name: str, *, example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as a command whose help ends in an example and whose errors are told in two lines."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        app.command(name, epilog=f"Example: {example}")(guarded(function))
+        return function
+
+    return register
+
+
+def guarded(function: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a command so that an error becomes a short message on stderr and an exit status."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> None:
+        open_log()
+        try:
+            function(*args, **kwargs)
+        except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
+            raise
+        except BaseException as error:  # noqa: BLE001 - the outermost place: every error is told here
+            raise typer.Exit(tell(error)) from None
+
+    return run
+
+
+def tell(error: BaseException) -> int:
+    """Say on stderr what happened and what to do next.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    if os.environ.get("TRIBETUNE_DEBUG") == "1":
+        traceback.print_exception(error)
+    if _was_stopped(error):
+        typer.echo("Stopped. Run the same command again: it continues with what is not finished.", err=True)
+        return STOPPED
+    if isinstance(error, TribetuneError):
+        return _tell_two_lines(str(error), error.hint or "TRIBETUNE_DEBUG=1 before the command shows where this arose")
+    if _is_disk_full(error):
+        where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
+        return _tell_two_lines(f"the disk is full{where}; nothing half-written was left", HINTS[errno.ENOSPC])
+    if isinstance(error, OSError):
+        message = f"{error.strerror}: {error.filename}" if error.filename else str(error)
+        return _tell_two_lines(message, HINTS.get(error.errno or 0, "check the path and the disk"))
+    if isinstance(error, SystemExit | GeneratorExit):
+        raise error
+    summary = " ".join(str(error).split())[:200]
+    typer.echo(
+        f"This is our fault: {type(error).__name__}: {summary} (TRIBETUNE_DEBUG=1 before the command shows where; "
+        "please report it)",
+        err=True,
+    )
+    return OURS
+
+
+def _tell_two_lines(message: str, hint: str) -> int:
+    typer.echo(f"error: {message}\nhint: {hint}", err=True)
+    return YOURS
+
+
+def _was_stopped(error: BaseException) -> bool:
+    """Ctrl-C; Lightning turns it into SystemExit while it trains."""
+    return isinstance(error, KeyboardInterrupt) or (
+        isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
+    )
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    chain: BaseException | None = error
+    while chain is not None:
+        if any(sign in str(chain) for sign in DISK_FULL_SIGNS):
+            return True
+        chain = chain.__cause__ or chain.__context__
+    return False

@@ -1,0 +1,84 @@
+"""Commands that make what an adaptation starts from: simulate, pretrain, features extract, hub convert."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tribetune.cli.command import command
+from tribetune.cli.options import Out, Overrides, RecipeName, Stimuli, Words
+from tribetune.cli.stderr import shown_progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module and the groups ``features`` and ``hub``."""
+    command(app, "simulate", example="tribetune simulate cohort --subjects 2 --runs 4 --minutes 8 --seed 33")(simulate)
+    command(app, "pretrain", example="tribetune pretrain pretrain-toy --out checkpoints/my-toy")(pretrain)
+
+    features = typer.Typer(no_args_is_help=True, help="What the frozen encoders make of a stimulus.")
+    command(features, "extract", example="tribetune features extract film.mp4 --words film_words.tsv --store cache")(
+        extract
+    )
+    app.add_typer(features, name="features")
+
+    hub = typer.Typer(no_args_is_help=True, help="Checkpoints of other makers.")
+    command(hub, "convert", example="tribetune hub convert tribev2 checkpoints/tribev2")(convert)
+    app.add_typer(hub, name="hub")
+
+
+def simulate(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write; a BIDS dataset.")],
+    subjects: Annotated[int, typer.Option("--subjects", min=1, help="Subjects.")] = 1,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Runs per subject.")] = 4,
+    minutes: Annotated[float, typer.Option("--minutes", min=0.25, help="Minutes per run.")] = 8.0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same bytes.")] = 33,
+) -> None:
+    """Write a cohort with planted truth: films, sound, words, and BOLD that follows them."""
+    from tribetune import simulate as room
+
+    settings = room.CohortSettings(subjects, runs, minutes, seed)
+    with shown_progress() as progress:
+        progress.step(f"Simulating {subjects} × {runs} runs × {minutes:g} min")
+        room.simulate(out, settings, progress.advance)
+    typer.echo(f"folder: {out}")
+
+
+def pretrain(recipe: RecipeName, overrides: Overrides = None, out: Out = None) -> None:
+    """Train a checkpoint on many subjects."""
+    from tribetune.shipped import find_recipe
+    from tribetune.study import pretrain as study
+
+    with shown_progress() as progress:
+        folder = study.pretrain(str(find_recipe(recipe)), overrides or [], out, progress)
+    typer.echo(f"folder: {folder}")
+
+
+def extract(
+    store: Annotated[Path, typer.Option("--store", metavar="DIR", help="Folder where features are kept.")],
+    stimuli: Stimuli = None,
+    words: Words = None,
+    encoders: Annotated[str, typer.Option("--encoders", help="tiny, mini, released, or a folder.")] = "tiny",
+) -> None:
+    """Run the encoders over one stimulus; a second call finds the features in the store."""
+    from tribetune.features.encoders import encoders as encoders_named
+    from tribetune.features.extract import extract as extract_features
+    from tribetune.stimulus.timeline import timeline_of_files
+
+    timeline = timeline_of_files(stimuli or [], words)
+    with shown_progress() as progress:
+        features = extract_features(
+            timeline, encoders_named(encoders), ("text", "audio", "video"), store, on_progress=progress.advance
+        )
+    for modality, array in features.arrays.items():
+        layers, dim, steps = array.shape
+        typer.echo(f"{modality}: {layers} layers × {dim} dimensions × {steps} steps of 0.5 s")
+
+
+def convert(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Official TRIBE v2: best.ckpt and config.yaml.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write: model.safetensors and config.json.")],
+) -> None:
+    """Convert an official checkpoint to ours, and check that both give the same output."""
+    from tribetune.model.checkpoint import convert as convert_checkpoint
+
+    typer.echo(f"folder: {convert_checkpoint(folder, out)} (weights and outputs agree bit for bit)")

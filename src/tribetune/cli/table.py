@@ -1,0 +1,152 @@
+"""Results on stdout: the table of methods with its verdict, or the same as JSON."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+UNDEFINED = "not defined"
+WIDE = 100
+"""Characters from which a difference and its interval fit on one line."""
+
+
+@runtime_checkable
+class Result(Protocol):
+    """What an adaptation hands over to be shown."""
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """One per method."""
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+
+    @property
+    def folder(self) -> Path:
+        """Where everything was saved."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the table must know."""
+
+
+def print_result(result: Result, as_json: bool, picture: Path | None = None) -> None:
+    """Print a result to stdout, with where it was saved."""
+    saved = {"folder": str(result.folder)} | ({"picture": str(picture)} if picture else {})
+    if as_json:
+        print_json({"rows": result.rows, "verdict": result.verdict, "notes": result.notes} | saved)
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, soft_wrap=False)
+    console.print(methods_table(result.rows, wide=console.width >= WIDE))
+    for line in (*_how_to_read(result.rows), *result.notes):
+        console.print(line, style="dim")
+    console.print(f"\n{result.verdict}\n", style="bold")
+    for what, where in saved.items():
+        typer.echo(f"{what}: {where}")
+
+
+def print_json(value: Any) -> None:
+    """Print JSON to stdout; NaN becomes null, because JSON has no NaN."""
+    without_nan = json.loads(json.dumps(value), parse_constant=lambda _: None)
+    typer.echo(json.dumps(without_nan, indent=2, ensure_ascii=False))
+
+
+def print_lines(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a plain table to stdout; the first column is never broken."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, title=title or None, box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    table.columns[0].no_wrap = True
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False, markup=False).print(table)
+
+
+def methods_table(rows: Sequence[Mapping[str, Any]], wide: bool) -> "Table":
+    """The table of methods: one row each, numbers to the right; narrow, an interval goes below its difference."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1 if wide else 0, 0, 0))
+    table.add_column("method", no_wrap=True, style="bold")
+    headings = ("calib.\nmin", "trained\nweights", "time\ns", "mean r\nall", "mean r\nchosen", "Δ zero-shot", "Δ FIR")
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*_cells(row, between=" " if wide else "\n"))
+    return table
+
+
+def _cells(row: Mapping[str, Any], between: str) -> tuple[str, ...]:
+    defined = row.get("defined", True)
+    undefined = UNDEFINED.replace(" ", "\n")
+    return (
+        row["method"],
+        _count(row["calibration_minutes"]),
+        _count(row["trained_parameters"]),
+        _seconds(row["seconds"]),
+        _score(row["mean_r"]) if defined else undefined,
+        _score(row["mean_r_selected"]) if defined else undefined,
+        _difference(row["delta_zero_shot"], between),
+        _difference(row["delta_fir"], between),
+    )
+
+
+def _count(value: float | None) -> str:
+    """Three digits are enough to compare: 5.24 M, 166 k, 12.4."""
+    if value is None or math.isnan(value):
+        return "–"
+    for size, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= 0.9995 * size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def _seconds(value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
+
+
+def _score(value: float | None, sign: str = "") -> str:
+    """Pearson's r without its leading zero, as journals print it."""
+    if value is None or math.isnan(value):
+        return UNDEFINED.replace(" ", "\n")
+    return format(value, f"{sign}.3f").replace("0.", ".", 1)
+
+
+def _difference(difference: Mapping[str, Any] | None, between: str) -> str:
+    if difference is None:
+        return "–"
+    if difference["mean"] is None or math.isnan(difference["mean"]):
+        return UNDEFINED.replace(" ", between)
+    low, high = (_score(end, "+") for end in difference["interval"])
+    return f"{_score(difference['mean'], '+')}{between}[{low}, {high}]"
+
+
+def _how_to_read(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    defined = [row for row in rows if row.get("defined", True)]
+    everywhere, selected = (_counts(row[key] for row in defined) for key in ("n_outputs", "n_selected"))
+    lines = [
+        f"mean r: over all {everywhere} outputs with a score, and over {selected} chosen on calibration data.",
+        "Δ: difference of the mean over all, [95 % block-bootstrap interval].",
+    ]
+    return lines + [f"{row['method']}: {UNDEFINED}: {row['reason']}." for row in rows if row.get("reason")]
+
+
+def _counts(values: Any) -> str:
+    counts = sorted(set(values))
+    if not counts:
+        return "0"
+    return f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,}–{counts[-1]:,}"

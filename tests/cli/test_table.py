@@ -1,0 +1,97 @@
+"""The table of methods on stdout."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tribetune.cli.table import methods_table, print_json, print_result
+
+NAN = float("nan")
+
+
+def row(method, **changed):
+    return {
+        "method": method,
+        "calibration_minutes": 16.0,
+        "trained_parameters": 5_243_904,
+        "seconds": 12.4,
+        "mean_r": 0.1034,
+        "n_outputs": 18_715,
+        "interval": [0.09, 0.12],
+        "mean_r_selected": 0.2421,
+        "n_selected": 1_872,
+        "delta_zero_shot": {"mean": 0.0301, "interval": [0.0102, 0.0504]},
+        "delta_fir": {"mean": -0.0526, "interval": [-0.0841, -0.0122]},
+        "defined": True,
+        **changed,
+    }
+
+
+UNDEFINED = row(
+    "zero-shot",
+    mean_r=NAN,
+    mean_r_selected=NAN,
+    n_outputs=0,
+    n_selected=0,
+    delta_zero_shot=None,
+    delta_fir=None,
+    defined=False,
+    reason="the checkpoint has no unseen row",
+)
+
+
+@dataclass
+class Found:
+    rows: list[dict[str, Any]]
+    verdict: str = "readout is worse than the FIR baseline."
+    folder: Path = Path("runs/x")
+    notes: list[str] = field(default_factory=lambda: ["sub-33 was left out: all zeros"])
+
+
+def drawn(rows, width):
+    console = Console(width=width, record=True, file=None, highlight=False)
+    with console.capture() as capture:
+        console.print(methods_table(rows, wide=width >= 100))
+    return capture.get()
+
+
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_no_number_is_cut_at_usual_widths(width):
+    text = drawn([UNDEFINED, row("readout"), row("lora", trained_parameters=42_125_312, seconds=142.4)], width)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    for shown in ("5.24 M", "42.1 M", ".103", ".242", "+.030", "[+.010, +.050]", "-.053", "[-.084, -.012]"):
+        assert shown in text, shown
+
+
+def test_an_undefined_score_is_said_in_words_with_its_reason(capsys):
+    print_result(Found([UNDEFINED, row("readout")]), as_json=False)
+    shown = capsys.readouterr().out
+    assert "nan" not in shown.lower()
+    assert "not" in shown
+    assert "zero-shot: not defined: the checkpoint has no unseen row" in shown
+
+
+def test_the_table_says_over_how_many_outputs_the_verdict_and_where_it_was_saved(capsys):
+    print_result(Found([row("readout"), row("fir", n_outputs=18_700)]), as_json=False, picture=Path("runs/x/map.png"))
+    shown = capsys.readouterr().out
+    for wanted in ("18,700–18,715", "1,872", "readout is worse", "runs/x", "map.png", "sub-33 was left out"):
+        assert wanted in shown, wanted
+
+
+def test_json_holds_the_rows_unrounded_and_null_where_nothing_is_defined(capsys):
+    print_result(Found([UNDEFINED, row("readout")]), as_json=True)
+    value = json.loads(capsys.readouterr().out)
+    assert value["rows"][0]["mean_r"] is None
+    assert value["rows"][1] == row("readout")
+    assert value["verdict"] == Found([]).verdict
+    assert value["folder"] == "runs/x"
+
+
+def test_infinity_is_no_json_either(capsys):
+    print_json({"r": float("inf")})
+    assert json.loads(capsys.readouterr().out) == {"r": None}
