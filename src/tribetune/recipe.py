@@ -192,6 +192,8 @@ class Sizes(Section):
     depth: Annotated[int, Field(ge=1)] = 8
     heads: Annotated[int, Field(ge=1)] = 8
     low_rank: Annotated[int, Field(ge=1)] | None = 2048
+    temporal_smoothing: Annotated[int, Field(ge=1)] | None = None
+    """Kernel, in steps of 0.5 s, of a learned filter over time per channel; odd."""
     modality_dropout: Fraction = 0.3
     subject_dropout: Fraction = 0.1
     max_steps: Annotated[int, Field(ge=1)] = 1024

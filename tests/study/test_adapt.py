@@ -100,6 +100,15 @@ def test_a_damaged_stage_is_made_again(study_folder, tmp_path):
     assert "damaged" in (tmp_path / "run" / "log.jsonl").read_text()
 
 
+def test_what_a_killed_process_was_writing_is_swept_away(study_folder, tmp_path):
+    first = adapt(str(study_folder / "recipe.yaml"), ["adaptation.learning_rate=0.1"], tmp_path / "run")
+    (tmp_path / "run" / ".part-x").mkdir()
+    (tmp_path / "run" / "stages" / ".part-abc-fir.safetensors").write_bytes(b"half")
+    second = adapt(str(study_folder / "recipe.yaml"), ["adaptation.learning_rate=0.1"], tmp_path / "run")
+    assert second.rows == first.rows
+    assert not list((tmp_path / "run").rglob(".part-*"))
+
+
 def test_zero_shot_alone_trains_nothing_and_says_so(study_folder, tmp_path):
     result = adapt(str(study_folder / "recipe.yaml"), ["adaptation.method=zero-shot"], tmp_path / "run")
     assert [row["method"] for row in result.rows] == ["zero-shot", "fir"]

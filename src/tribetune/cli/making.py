@@ -32,11 +32,12 @@ def simulate(
     runs: Annotated[int, typer.Option("--runs", min=1, help="Runs per subject.")] = 4,
     minutes: Annotated[float, typer.Option("--minutes", min=0.25, help="Minutes per run.")] = 8.0,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same bytes.")] = 33,
+    repeat: Annotated[bool, typer.Option(help="Add a run that shows the first film again, for noise ceilings.")] = True,
 ) -> None:
     """Write a cohort with planted truth: films, sound, words, and BOLD that follows them."""
     from tribetune import simulate as room
 
-    settings = room.CohortSettings(subjects, runs, minutes, seed)
+    settings = room.CohortSettings(subjects, runs, minutes, seed, repeat=repeat)
     with shown_progress() as progress:
         progress.step(f"Simulating {subjects} × {runs} runs × {minutes:g} min")
         room.simulate(out, settings, progress.advance)

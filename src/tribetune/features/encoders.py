@@ -229,6 +229,12 @@ def encoders(name: str | Path, options: Options | None = None) -> Encoders:
     )
 
 
+def named_set(models: Mapping[str, str]) -> str | None:
+    """The known set of encoders on the hub (``released`` or ``mini``) that these models belong to, if there is one."""
+    known = [name for name, hub in _HUB.items() if models and all(hub.get(m) == model for m, model in models.items())]
+    return known[0] if known else None
+
+
 def pick_device(name: str) -> "torch.device":
     """Turn ``auto``, ``cpu``, ``cuda`` or ``mps`` into a device that is there."""
     import torch

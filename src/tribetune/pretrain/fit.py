@@ -6,11 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from torch import nn
 
 from tribetune.datamodule import WindowDataModule
 from tribetune.model.module import TribeModule
 from tribetune.model.tribe import Tribe, TribeConfig
+
+_QUIET = 0.1
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ def pretrain_tribe(
         In evaluation mode.
     """
     seed_everything(training.seed, verbose=False)
-    module = TribeModule(Tribe(config), training.learning_rate)
+    module = TribeModule(quiet_start(Tribe(config)), training.learning_rate)
     trainer = Trainer(
         max_epochs=training.epochs,
         logger=False,
@@ -71,6 +75,20 @@ def pretrain_tribe(
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         trainer.fit(module, data)
     return module.tribe.eval()
+
+
+def quiet_start(tribe: Tribe) -> Tribe:
+    """Shrink the first readouts and time embeddings, and let a temporal filter begin as a running mean; in place.
+
+    The reference begins with predictions as large as BOLD itself, which takes many hours of data to unlearn; a tenth of
+    that lets a small model learn from the first step on (the numbers are in ``LOG.md``).
+    """
+    with torch.no_grad():
+        for weights in (tribe.subjects.weights, tribe.subjects.bias, tribe.time_embedding):
+            weights.mul_(_QUIET)
+        if isinstance(tribe.smoothing, nn.Conv1d):
+            tribe.smoothing.weight.fill_(1 / tribe.smoothing.weight.shape[-1])
+    return tribe
 
 
 def keep_unseen(tribe: Tribe) -> Tribe:

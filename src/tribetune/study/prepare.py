@@ -15,8 +15,8 @@ from tribetune.bold.find import events_file, find_runs
 from tribetune.bold.read import read_run
 from tribetune.bold.run import Run
 from tribetune.bold.tables import TableSpec, list_table_runs, list_table_subjects, read_table
-from tribetune.errors import BoldError, FeatureError, StimulusError
-from tribetune.features.encoders import Encoders, encoders
+from tribetune.errors import BoldError, FeatureError, LeakageError, StimulusError
+from tribetune.features.encoders import Encoders, encoders, named_set
 from tribetune.features.extract import extract
 from tribetune.model.checkpoint import checkpoint_hash
 from tribetune.model.tribe import Tribe
@@ -128,6 +128,7 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
         aligned.append(_aligned(recipe, clean(run, recipe.data.cleaning), timeline, chosen, progress))
     split = limit_calibration(_split(recipe, aligned), recipe.data.calibration_minutes)
     check_enough(split, recipe.windows.duration_s)
+    _check_stimuli(split, {run.label: _stimuli(timeline) for run, timeline in runs})
     media = [event.file for _, timeline in runs for event in timeline.events if event.file]
     inputs = [path for run, _ in runs for path in run.sources] + media
     timelines = {run.label: _digest(timeline) for run, timeline in runs}
@@ -181,13 +182,18 @@ def encoders_of(tribe: Tribe, choice: FeatureChoice) -> Encoders:
     """
     if choice.encoders != "checkpoint":
         return encoders(choice.encoders)
-    named = {facts.get("encoders") for facts in tribe.config.encoders.values()}
-    if len(named) != 1 or None in named:
+    told = tribe.config.encoders
+    named = {facts.get("encoders") for facts in told.values()}
+    if len(named) == 1 and None not in named:
+        return encoders(named.pop())
+    # An official file names its models instead.
+    official = named_set({modality: facts.get("model_name", "") for modality, facts in told.items()})
+    if official is None:
         raise FeatureError(
             "the checkpoint does not say which encoders made its features",
             hint="set features.encoders to released, mini, tiny or a folder",
         )
-    return encoders(named.pop())
+    return encoders(official)
 
 
 def _aligned(recipe: Recipe, run: Run, timeline: Timeline, chosen: Encoders, progress: Progress) -> AlignedRun:
@@ -201,6 +207,24 @@ def _aligned(recipe: Recipe, run: Run, timeline: Timeline, chosen: Encoders, pro
         lambda what, share: progress.advance(f"{run.label}: {what}", share),
     )
     return align(run, timeline, features, recipe.windows.hemodynamic_lag_s)
+
+
+def _check_stimuli(split: Split, stimuli: Mapping[str, set[str]]) -> None:
+    """Refuse a test run whose film, sound or words a training run shows, too."""
+    for test in split.test:
+        for training in split.training:
+            one, other = test.aligned.label, training.aligned.label
+            if one != other and stimuli[one] & stimuli[other]:
+                raise LeakageError(
+                    f"{one} is held out, but {other}, which is trained on, has the same stimulus",
+                    hint="put both on the same side of data.split",
+                )
+
+
+def _stimuli(timeline: Timeline) -> set[str]:
+    """What a run shows: its media files, and its words as one."""
+    words = " ".join(event.text for event in timeline.of_kind("word"))
+    return {str(event.file.resolve()) for event in timeline.events if event.file} | ({words} if words else set())
 
 
 def _digest(timeline: Timeline) -> str:

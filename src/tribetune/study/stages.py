@@ -1,6 +1,7 @@
 """A run folder whose finished stages are kept, so that a killed run is finished by the same command."""
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,8 +81,18 @@ def open_run(path: Path, fingerprint: Mapping[str, Any]) -> RunFolder:
                 f"{path} holds another study: {', '.join(changed)} changed since it began",
                 hint="give --out another folder, or remove this one",
             )
+        _sweep(path)
     elif any(path.iterdir()):
         raise RecipeError(f"{path} is not empty and holds no run of tribetune", hint="give --out another folder")
     else:
         write_json(marker, wanted)
     return RunFolder(path)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what a killed process was writing."""
+    for part in list(path.rglob(".part-*")):
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
