@@ -1,3 +1,4 @@
+import errno
 import json
 
 import pytest
@@ -13,6 +14,16 @@ def test_a_file_appears_when_it_is_whole(tmp_path):
         assert part.suffix == ".txt"
     assert path.read_text() == "half"
     assert [entry.name for entry in path.parent.iterdir()] == ["note.txt"]
+
+
+def test_a_failure_leaves_no_empty_folders(tmp_path):
+    def fail():
+        with whole(tmp_path / "deep" / "deeper" / "note.txt"):
+            raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space"):
+        fail()
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("fault", [OSError("no space left on device"), KeyboardInterrupt()])
@@ -41,3 +52,20 @@ def test_a_hash_is_of_the_content(tmp_path):
     write_text(tmp_path / "b", "same")
     write_text(tmp_path / "c", "other")
     assert hash_file(tmp_path / "a") == hash_file(tmp_path / "b") != hash_file(tmp_path / "c")
+
+
+def test_a_full_disk_has_its_number_and_the_files_own_name_whoever_writes(tmp_path):
+    path = tmp_path / "weights.safetensors"
+
+    def write(error):
+        with whole(path):
+            raise error
+
+    with pytest.raises(OSError, match=r"weights\.safetensors") as in_words:  # as writers in Rust tell it
+        write(RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"))
+    with pytest.raises(OSError, match="quota") as by_number:
+        write(OSError(errno.EDQUOT, "Disk quota exceeded", str(tmp_path / ".part-1-weights.safetensors")))
+    assert (in_words.value.errno, by_number.value.errno) == (errno.ENOSPC, errno.EDQUOT)
+    assert in_words.value.filename == by_number.value.filename == str(path)
+    with pytest.raises(ValueError, match="not a disk"):
+        write(ValueError("not a disk"))

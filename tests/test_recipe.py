@@ -48,7 +48,7 @@ def test_all_faults_are_told_at_once_with_the_nearest_key(recipe_file):
     message = str(caught.value)
     assert "4 faults" in message
     assert "windows.duration: unknown key, did you mean 'duration_s'?" in message
-    assert "adaptation.readout.epochs" in message
+    assert "adaptation.epochs: " in message
     assert "data.calibration_minutes" in message
     assert "data.subject" in message
 
@@ -122,3 +122,27 @@ def test_every_key_of_the_schema_is_explained_or_a_section():
     schema = recipe_schema()
     assert yaml.safe_load(yaml.safe_dump(schema))["properties"]["format"]["const"] == 1
     assert "mistake" not in schema["properties"]
+
+
+@pytest.mark.parametrize(
+    "override", ["windows.duration_s=33.3", "windows.stride_s=0.5", "data.calibration_minutes=.inf"]
+)
+def test_windows_are_whole_seconds_and_numbers_are_finite(recipe_file, override):
+    with pytest.raises(RecipeError, match=override.partition("=")[0]):
+        read_recipe(recipe_file, [override])
+
+
+def test_a_fault_inside_a_chosen_section_has_the_path_that_the_recipe_has(recipe_file):
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(recipe_file, ["data.split={by: block, test: 2}", "adaptation={method: lora, rang: 4}"])
+    assert "data.split.test: " in str(caught.value)
+    assert "adaptation.rang: unknown key, did you mean 'rank'?" in str(caught.value)
+
+
+def test_a_recipe_of_the_other_kind_is_sent_to_its_command(recipe_file):
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(shipped_recipes()["pretrain-toy"])
+    assert "tribetune pretrain" in caught.value.hint
+    with pytest.raises(RecipeError) as caught:
+        read_pretrain_recipe(recipe_file)
+    assert "recipe schema" not in caught.value.hint  # which is that of an adaptation

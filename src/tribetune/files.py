@@ -3,9 +3,10 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ def whole(path: Path) -> Generator[Path]:
     """Yield a temporary path beside ``path``; on success it becomes ``path``, on any failure it vanishes.
 
     The temporary name keeps the suffixes of ``path``, because writers choose their format by them.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses, whoever the writer is; it names ``path``.
     """
+    made = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".part-", suffix="-" + path.name, dir=path.parent)
     os.close(handle)
@@ -26,8 +33,16 @@ def whole(path: Path) -> Generator[Path]:
             os.fsync(file.fileno())
         part.chmod(0o644)
         part.replace(path)
+    except Exception as error:
+        number = _refusal(error)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
     finally:
         part.unlink(missing_ok=True)
+        for folder in made:
+            with suppress(OSError):  # what holds something stays
+                folder.rmdir()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -45,6 +60,14 @@ def hash_file(path: Path) -> str:
     """SHA-256 of a file's content, as hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _refusal(error: Exception) -> int | None:
+    """The operating system's number, which writers in Rust such as safetensors only say in words."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    said = re.search(r"\(os error (\d+)\)", str(error))
+    return int(said[1]) if said else None
 
 
 def _without_nan(value: Any) -> Any:

@@ -14,13 +14,14 @@ from tribetune.errors import RecipeError
 Modality = Literal["text", "audio", "video"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
+WholeSeconds = Annotated[float, Field(gt=0, multiple_of=1)]
 Label = Annotated[str, Field(coerce_numbers_to_str=True)]
 
 
 class Section(BaseModel):
     """A part of a recipe: frozen, and a misspelt key is a fault."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class RunSplit(Section):
@@ -107,8 +108,8 @@ class FeatureChoice(Section):
 class Windows(Section):
     """How runs are cut for the model."""
 
-    duration_s: Positive = 100.0
-    stride_s: Positive = 100.0
+    duration_s: WholeSeconds = 100.0
+    stride_s: WholeSeconds = 100.0
     hemodynamic_lag_s: float = 5.0
     """The model's output at stimulus time t is compared with BOLD at t + lag."""
 
@@ -206,7 +207,6 @@ class Pretraining(Section):
     epochs: Annotated[int, Field(ge=1)] = 15
     batch_size: Annotated[int, Field(ge=1)] = 8
     learning_rate: Positive = 1e-4
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
     keep: Literal["unseen", "all"] = "unseen"
     """Readout rows that are kept in the checkpoint."""
 
@@ -255,7 +255,7 @@ def read_pretrain_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Pre
 def read_any_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe | PretrainRecipe:
     """Read a recipe of either kind, told apart by its ``pretraining`` or ``cohort`` section."""
     values = _load(Path(path), overrides)
-    if {"pretraining", "cohort"} & set(values):
+    if _is_for_pretraining(values):
         return _check(PretrainRecipe, values, str(path))
     return _check(Recipe, values, str(path))
 
@@ -323,15 +323,25 @@ def _check(kind: type[AnyRecipe], values: dict[str, Any], where: str) -> AnyReci
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        faults = [_fault(kind, dict(fault)) for fault in error.errors()]
+        faults = [_fault(kind, values, dict(fault)) for fault in error.errors()]
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
-        raise RecipeError(
-            f"{where} has {count}: " + "; ".join(faults), hint="`tribetune recipe schema` lists every key"
-        ) from None
+        raise RecipeError(f"{where} has {count}: " + "; ".join(faults), hint=_hint(kind, values)) from None
 
 
-def _fault(kind: type[BaseModel], fault: dict[str, Any]) -> str:
-    place = ".".join(str(part) for part in fault["loc"]) or "recipe"
+def _hint(kind: type[BaseModel], values: Mapping[str, Any]) -> str:
+    if kind is PretrainRecipe:
+        return "compare with `tribetune recipe show pretrain-toy`"
+    if _is_for_pretraining(values):
+        return "this is a recipe for `tribetune pretrain`"
+    return "`tribetune recipe schema` lists every key"
+
+
+def _is_for_pretraining(values: Mapping[str, Any]) -> bool:
+    return bool({"pretraining", "cohort"} & set(values))
+
+
+def _fault(kind: type[BaseModel], values: dict[str, Any], fault: dict[str, Any]) -> str:
+    place = ".".join(str(part) for part in _written_path(values, fault["loc"])) or "recipe"
     if fault["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(fault["loc"][-1]), sorted(_keys(kind)), n=1)
         return f"{place}: unknown key" + (f", did you mean {near[0]!r}?" if near else "")
@@ -340,6 +350,17 @@ def _fault(kind: type[BaseModel], fault: dict[str, Any]) -> str:
     got = fault.get("input")
     shown = f", got {got!r}" if isinstance(got, str | int | float | bool) else ""
     return f"{place}: {fault['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def _written_path(values: Any, place: Sequence[str | int]) -> list[str | int]:
+    """A fault's path as the recipe has it: pydantic's also names the chosen member of a union."""
+    written, here = [], values
+    for part in place[:-1]:
+        if isinstance(here, dict) and part not in here:
+            continue
+        written.append(part)
+        here = here[part] if isinstance(here, dict | list) else None
+    return [*written, *place[-1:]]
 
 
 def _keys(kind: type[BaseModel]) -> set[str]:

@@ -236,6 +236,13 @@ def join(
     return total / np.maximum(times_seen, 1)[:, None]
 
 
+def joined_how(window_s: float, overlap_s: float) -> str:
+    """How predictions are joined, in words for a reader."""
+    if overlap_s:
+        return f"windows of {window_s:g} s that overlap by {overlap_s:g} s, averaged"
+    return f"windows of {window_s:g} s, joined end to end"
+
+
 def stack(windows: Sequence[Window]) -> "dict[str, Tensor]":
     """Stack windows to a batch: modalities (batch, layer, dim, step), ``bold`` (batch, time, output), ``mask``.
 

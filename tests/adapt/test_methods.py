@@ -64,7 +64,7 @@ def test_the_unseen_row_predicts_as_before(tribe, windows, adapters, method):
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_saved_and_loaded_predicts_bitwise_the_same(tribe, windows, adapters, method, tmp_path):
-    save_adapter(adapters[method], tmp_path / "adapter", {"base": {"hash": "x"}})
+    save_adapter(adapters[method], tmp_path / "adapter", {"base": {"hash": "x"}, "space": "table"})
     loaded = load_adapter(tmp_path / "adapter", "x")
     assert torch.equal(predict(loaded.apply(tribe), windows[1]), predict(adapters[method].apply(tribe), windows[1]))
     assert loaded.n_weights == adapters[method].n_weights

@@ -40,6 +40,11 @@ def test_a_mistake_of_the_user_is_two_lines_and_exit_2():
     assert result.stdout == ""
 
 
+def test_an_error_that_quotes_a_library_of_many_lines_is_still_two():
+    result = run_raising(BoldError("x.yaml: while parsing\n  expected ']'", hint="mend\nit"))
+    assert result.stderr.splitlines() == ["error: x.yaml: while parsing expected ']'", "hint: mend it"]
+
+
 def test_an_error_without_a_hint_still_says_what_next():
     lines = run_raising(BoldError("run 5 is empty")).stderr.splitlines()
     assert len(lines) == 2
@@ -136,6 +141,7 @@ def test_our_log_and_warnings_are_seen_and_other_packages_chatter_is_not():
     shown = " ".join(result.stderr.split())
     for wanted in ("sub-33 was left out", "the best lambda is the largest", "a worker died"):
         assert wanted in shown
+    assert "tribetune.bold:" not in shown  # the handler says the level, nothing says it twice
     for hidden in ("GPU available", "x is deprecated"):
         assert hidden not in shown
     assert result.stdout == ""

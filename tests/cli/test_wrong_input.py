@@ -1,9 +1,11 @@
 """Wrong input, told by the command line: two lines, exit 2, nothing half-written."""
 
+import json
 import pickle
 import zipfile
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -35,6 +37,52 @@ def checkpoint(tmp_path_factory):
     return folder
 
 
+N_VOLUMES, T_R = 60, 2.0
+
+
+@pytest.fixture
+def bids(tmp_path):
+    """Two runs of two minutes on fsaverage5 for a subject who reads words."""
+    rng = np.random.default_rng(0)
+    for run in (1, 2):
+        rows = [f"{onset}\t0.5\tword\tword{onset}of{run}" for onset in range(0, 110, 5)]
+        events = tmp_path / f"bids/sub-01/func/sub-01_task-read_run-{run}_events.tsv"
+        events.parent.mkdir(parents=True, exist_ok=True)
+        events.write_text("onset\tduration\ttrial_type\tword\n" + "\n".join(rows) + "\n")
+        for side in "LR":
+            write_gifti(hemisphere(tmp_path / "bids", run, side), rng.standard_normal((N_VOLUMES, 10242)))
+    return tmp_path / "bids"
+
+
+def hemisphere(bids, run, side):
+    return (
+        bids / f"derivatives/fmriprep/sub-01/func/sub-01_task-read_run-{run}_hemi-{side}_space-fsaverage5_bold.func.gii"
+    )
+
+
+def write_gifti(path, values):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kind = {"intent": "NIFTI_INTENT_TIME_SERIES", "datatype": "NIFTI_TYPE_FLOAT32"}
+    arrays = [nibabel.gifti.GiftiDataArray(np.float32(row), **kind) for row in values]
+    nibabel.save(nibabel.gifti.GiftiImage(darrays=arrays), path)
+    path.with_name(path.name.replace(".func.gii", ".json")).write_text(json.dumps({"RepetitionTime": T_R}))
+
+
+@pytest.fixture
+def study(bids, checkpoint, tmp_path):
+    """A recipe for these runs."""
+    path = tmp_path / "study.yaml"
+    lines = (
+        "name: study",
+        f"checkpoint: {checkpoint}",
+        f"data: {{bids: {bids}, subject: '01', task: read, split: {{by: run, test: [2]}}}}",
+        f"features: {{modalities: [text], encoders: tiny, store: {tmp_path / 'features'}}}",
+        "adaptation: {method: readout}",
+    )
+    path.write_text("\n".join(lines))
+    return path
+
+
 @pytest.fixture
 def refused(tribetune, tmp_path):
     """Run a command that has to be refused: two lines and exit 2, and ``out`` is not there; returns the message."""
@@ -44,6 +92,7 @@ def refused(tribetune, tmp_path):
         lines = [line for line in result.stderr.splitlines() if line.startswith(("error: ", "hint: "))]
         assert result.exit_code == 2, result.stderr
         assert [line.split(":")[0] for line in lines] == ["error", "hint"], result.stderr
+        assert result.stderr.splitlines()[-2:] == lines, result.stderr
         assert len(lines[1]) > len("hint: ")
         assert "Traceback" not in result.stderr
         assert result.stdout == ""
@@ -96,8 +145,19 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_runs_none(refused, tmp_
         archive.writestr("best/version", "3\n")
         archive.writestr("best/byteorder", "little")
     (tmp_path / "config.yaml").write_text(OFFICIAL_CONFIG)
-    assert "unsafe" in refused("hub", "convert", tmp_path, tmp_path / "out")
+    message = refused("hub", "convert", tmp_path, tmp_path / "out")
+    assert "unsafe" in message
+    assert "weights_only" not in message  # torch advises to load it unsafely: we do not pass that on
+    assert "unsafe" in refused("predict", tmp_path / "best.ckpt", "--out", tmp_path / "out")
     assert not (tmp_path / "ran").exists()
+
+
+def test_an_alias_bomb_beside_the_weights_is_refused(refused, tmp_path):
+    torch.save({"state_dict": {}, "model_build_args": {}}, tmp_path / "best.ckpt")
+    (tmp_path / "config.yaml").write_text(bomb())
+    message = refused("hub", "convert", tmp_path, tmp_path / "out")
+    assert "config.yaml" in message
+    assert "aliases" in message
 
 
 @pytest.mark.parametrize("fault", ["missing", "misshapen", "not finite"])
@@ -120,10 +180,20 @@ def test_a_damaged_checkpoint_names_the_key(refused, checkpoint, tmp_path, fault
     assert key in refused("hub", "convert", broken, tmp_path / "out")
 
 
+def bomb():
+    """YAML of forty lines that unfolds to 2⁴⁰ values."""
+    return "\n".join(["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40))])
+
+
 def test_an_alias_bomb_is_no_recipe(refused, tmp_path):
-    lines = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40))]
-    (tmp_path / "bomb.yaml").write_text("\n".join(lines))
-    assert "alias" in refused("adapt", tmp_path / "bomb.yaml", "--out", tmp_path / "out")
+    (tmp_path / "bomb.yaml").write_text(bomb())
+    for verb in (("adapt", "--out", tmp_path / "out"), ("recipe", "check"), ("pretrain", "--out", tmp_path / "out")):
+        assert "alias" in refused(*verb, tmp_path / "bomb.yaml")
+
+
+def test_yaml_that_cannot_be_parsed_is_still_two_lines(refused, tmp_path):
+    (tmp_path / "broken.yaml").write_text("name: [x\nsede: }\n")
+    assert "not readable YAML" in refused("adapt", tmp_path / "broken.yaml", "--out", tmp_path / "out")
 
 
 def test_a_recipe_with_three_faults_reports_all_three(refused, tmp_path):
@@ -136,8 +206,79 @@ def test_a_recipe_with_three_faults_reports_all_three(refused, tmp_path):
     )
     (tmp_path / "three.yaml").write_text("\n".join(lines))
     message = refused("adapt", tmp_path / "three.yaml", "--out", tmp_path / "out")
-    for fault in ("sede", "'seed'", "rank", "stride_s"):
+    for fault in ("3 faults", "sede: unknown key, did you mean 'seed'?", "adaptation.rank: ", "windows.stride_s: "):
         assert fault in message
+
+
+def test_a_recipe_of_the_other_kind_is_sent_to_its_verb(refused, tmp_path):
+    assert "faults" in refused("adapt", "pretrain-toy", "--out", tmp_path / "out")
+    assert "faults" in refused("pretrain", "readout-one-hour", "--out", tmp_path / "out")
+
+
+def test_missing_files_are_named(refused, tmp_path):
+    assert "no.yaml" in refused("adapt", tmp_path / "no.yaml", "--out", tmp_path / "out")
+    assert "no.ckpt" in refused("hub", "convert", tmp_path / "no.ckpt", tmp_path / "out")
+    assert "no.ckpt" in refused("predict", tmp_path / "no.ckpt", tmp_path / "film.mp4", "--out", tmp_path / "out")
+
+
+def test_a_hemisphere_with_a_vertex_too_few(refused, bids, study, tmp_path):
+    write_gifti(hemisphere(bids, 2, "R"), np.random.default_rng(1).standard_normal((N_VOLUMES, 10241)))
+    message = refused("adapt", study, "--out", tmp_path / "out")
+    assert "run-2_hemi-R" in message
+    assert "10,241 vertices, expected 10,242" in message
+
+
+def test_scattered_nans_are_refused_and_a_vertex_that_is_nan_throughout_is_not(
+    tribetune, refused, bids, study, tmp_path
+):
+    values = np.random.default_rng(1).standard_normal((N_VOLUMES, 10242))
+    values[:, 7] = np.nan
+    write_gifti(hemisphere(bids, 1, "L"), values)
+    result = tribetune("recipe", "check", study)
+    assert result.exit_code == 0, result.stderr
+    assert "training: sub-01_task-read_run-1" in result.stdout
+    values[3:6, 9] = np.nan
+    write_gifti(hemisphere(bids, 1, "L"), values)
+    message = refused("adapt", study, "--out", tmp_path / "out")
+    assert "3 values are not finite, in 1 outputs" in message
+    assert "volume 3, output 9" in message
+
+
+def test_a_run_without_a_sample_of_its_stimulus(refused, bids, study, tmp_path):
+    events = bids / "sub-01/func/sub-01_task-read_run-1_events.tsv"
+    events.write_text("onset\tduration\ttrial_type\tword\n900\t0.5\tword\tlate\n901\t0.5\tword\tagain\n")
+    message = refused("adapt", study, "--out", tmp_path / "out")
+    assert "run-1: no valid sample" in message
+    assert "900" in message
+
+
+def test_words_out_of_order_in_the_events_of_a_run(refused, bids, study, tmp_path):
+    events = bids / "sub-01/func/sub-01_task-read_run-1_events.tsv"
+    events.write_text("onset\tduration\ttrial_type\tword\n5\t0.5\tword\ttwo\n2\t0.5\tword\tone\n")
+    assert "in order of time" in refused("adapt", study, "--out", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("override", "wanted"),
+    [
+        ("features.modalities=[video, text]", "does not use video, only text"),
+        ("windows.duration_s=90.5", "windows.duration_s"),
+        ("windows.duration_s=600", "at most 512 s"),
+        ("data.calibration_minutes=.inf", "finite"),
+        ("data.split.test=[7]", "run 7 is not there"),
+    ],
+)
+def test_what_the_checkpoint_or_the_data_cannot_do(refused, study, tmp_path, override, wanted):
+    assert wanted in refused("adapt", study, "--set", override, "--out", tmp_path / "out")
+
+
+def test_a_run_without_any_modality_that_the_model_reads(refused, bids, study, data_folder, tmp_path):
+    (bids / "stimuli").mkdir()
+    (bids / "stimuli" / "jfk.flac").write_bytes((data_folder / "media" / "jfk.flac").read_bytes())
+    events = bids / "sub-01/func/sub-01_task-read_run-1_events.tsv"
+    events.write_text("onset\tduration\ttrial_type\tstim_file\n0\t10\tsound\tjfk.flac\n")
+    message = refused("adapt", study, "--out", tmp_path / "out")
+    assert "run-1 has none of the modalities that the model uses (text)" in message
 
 
 def test_data_that_is_not_there(refused, checkpoint, tmp_path):

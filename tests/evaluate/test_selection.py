@@ -18,3 +18,7 @@ def test_an_undefined_output_is_never_selected_and_an_undefined_score_ranks_last
 
 def test_at_least_one_output_is_selected():
     assert select_outputs([np.arange(5.0)], np.ones(5, bool), 0.01).tolist() == [False] * 4 + [True]
+
+
+def test_without_a_score_all_defined_outputs_are_taken_and_not_the_first_ones():
+    assert select_outputs([], np.array([True, True, False, True]), 0.25).tolist() == [True, True, False, True]

@@ -34,6 +34,17 @@ def test_a_difference_within_its_interval_is_no_win():
     assert sentence.endswith("These data do not show that adapting helps.")
 
 
+def test_a_win_over_zero_shot_alone_is_told_as_that():
+    sentence = verdict(bootstrap(zero_shot=0.1, fir=0.2, readout=0.201), ["readout"])
+    assert sentence.endswith("Adapting helps, but these data do not show that it beats the FIR baseline.")
+
+
+def test_the_best_of_methods_that_predict_nothing_is_not_worth_using():
+    sentence = verdict(bootstrap(zero_shot=-0.2, fir=-0.1, readout=0.005), ["readout"])
+    assert "beats zero-shot" in sentence
+    assert sentence.endswith("its own score is not reliably above zero.")
+
+
 def test_without_baselines_or_methods_the_verdict_says_so():
     assert "no baseline" in verdict(bootstrap(readout=0.1), ["readout"])
     assert "Nothing was adapted" in verdict(bootstrap(fir=0.1), [])

@@ -1,7 +1,9 @@
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tribetune.errors import FeatureError
 from tribetune.model.pooling import pool_time
 
 
@@ -15,6 +17,11 @@ def test_bins_are_those_of_adaptive_average_pooling(n_steps, n_trs, seed):
 def test_two_steps_make_one_sample():
     x = torch.arange(8.0).reshape(1, 8, 1)
     assert pool_time(x, 4).flatten().tolist() == [0.5, 2.5, 4.5, 6.5]
+
+
+def test_no_sample_is_no_window():
+    with pytest.raises(FeatureError, match="at least one"):
+        pool_time(torch.zeros(1, 8, 1), 0)
 
 
 def test_uneven_bins_are_full_precision_under_autocast():

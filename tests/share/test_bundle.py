@@ -1,4 +1,5 @@
 import json
+import resource
 
 import pytest
 import torch
@@ -7,8 +8,7 @@ from safetensors.torch import load_file
 
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.errors import AdaptationError
-from tribetune.share import bundle
-from tribetune.share.bundle import load_adapter, read_facts, save_adapter
+from tribetune.share.bundle import add_scores, load_adapter, read_facts, save_adapter
 
 FACTS = {"base": {"name": "tribe-toy", "hash": "abc"}, "calibration_minutes": 24.0, "space": "fsaverage5"}
 
@@ -52,16 +52,16 @@ def test_another_checkpoint_is_refused(adapter, tmp_path):
         load_adapter(tmp_path / "adapter", "xyz")
 
 
-def test_a_full_disk_leaves_the_old_adapter_and_no_half_one(adapter, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_old_adapter_and_no_half_one(adapter, tmp_path):
     save_adapter(adapter, tmp_path / "adapter", FACTS)
     before = read_facts(tmp_path / "adapter")
-
-    def full(path, text):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(bundle, "write_text", full)
-    with pytest.raises(OSError, match="No space left"):
-        save_adapter(adapter, tmp_path / "adapter", {**FACTS, "space": "table"})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # what is longer fails to be written, as on a full disk
+    try:
+        with pytest.raises(OSError, match=r"too large: .*adapter_model\.safetensors"):
+            save_adapter(adapter, tmp_path / "adapter", {**FACTS, "space": "table"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert read_facts(tmp_path / "adapter") == before
     assert [path.name for path in tmp_path.iterdir()] == ["adapter"]
 
@@ -86,3 +86,34 @@ def test_a_damaged_bundle_is_refused(adapter, tmp_path, name, content, fault):
 def test_what_is_no_bundle_is_refused(tmp_path):
     with pytest.raises(AdaptationError, match=r"holds no tribetune\.json"):
         load_adapter(tmp_path)
+
+
+def test_scores_are_added_to_facts_and_card_and_the_weights_stay(adapter, tmp_path):
+    save_adapter(adapter, tmp_path / "adapter", FACTS)
+    assert "Not scored." in (tmp_path / "adapter" / "README.md").read_text()
+    scores = {"mean_r": 0.1234, "interval": [0.1, 0.15], "n_outputs": 18715, "null_95": 0.011}
+    add_scores(tmp_path / "adapter", scores, "lora is worse than the FIR baseline.")
+    card = (tmp_path / "adapter" / "README.md").read_text()
+    for wanted in ("0.123 over 18,715 outputs", "0.100 to 0.150", "0.011", "lora is worse", "38 trained weights"):
+        assert wanted in card
+    assert read_facts(tmp_path / "adapter")["scores"] == scores
+    loaded = load_adapter(tmp_path / "adapter", "abc")
+    assert all(torch.equal(loaded.tensors[name], tensor) for name, tensor in adapter.tensors.items())
+
+
+@pytest.mark.parametrize(
+    ("tensors", "fault"),
+    [
+        ({BIAS: torch.zeros(6)}, WEIGHTS),
+        ({WEIGHTS: torch.zeros(4, 6), BIAS: torch.full((6,), torch.nan)}, f"{BIAS} is not finite"),
+    ],
+)
+def test_weights_that_make_no_readout_are_refused(tmp_path, tensors, fault):
+    save_adapter(Adapter("readout", tensors), tmp_path / "adapter", FACTS)
+    with pytest.raises(AdaptationError, match=fault):
+        load_adapter(tmp_path / "adapter")
+
+
+def test_colleagues_may_read_every_file(adapter, tmp_path):
+    save_adapter(adapter, tmp_path / "adapter", FACTS)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "adapter").iterdir()} == {0o644}

@@ -133,3 +133,17 @@ def test_the_sound_of_a_film_equals_the_references(fixtures_folder: Path) -> Non
     golden = np.load(fixtures_folder / "features/golden_tf5.npz")["audio/clip/extracted_wav_30s_to_30.5s"]
     _, piece, _ = sound(fixtures_folder / "features/clip.mp4", [(0.0, 30.0), (30.0, 0.5), (30.5, 44.5)])
     np.testing.assert_array_equal(piece.T * 32768, golden)
+
+
+def test_a_film_with_several_streams_is_told_of_once(
+    data_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    film = tmp_path / "two-of-each.mp4"
+    film.symlink_to(data_folder / "media" / "nasa_13013.mp4")
+    with caplog.at_level("INFO", "tribetune"):
+        for _ in range(3):
+            probe(film)
+    assert [record.message for record in caplog.records] == [
+        "two-of-each.mp4: 2 video streams, the best one is used",
+        "two-of-each.mp4: 2 audio streams, the best one is used",
+    ]

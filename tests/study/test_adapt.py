@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
 
 from tribetune.errors import BoldError, LeakageError, RecipeError
+from tribetune.model.checkpoint import load_checkpoint, save_checkpoint
 from tribetune.share.bundle import read_facts
 from tribetune.study.adapt import adapt
 from tribetune.study.predict import PredictOptions, predict
@@ -68,6 +70,43 @@ def test_the_saved_adapter_predicts_bitwise_what_was_scored(finished, study_fold
     )
     (scored,) = (result.folder / "predictions").glob(f"*{method}*.tsv")
     assert written[0].read_bytes() == scored.read_bytes()
+    for path in (written[0], scored):
+        told = json.loads(path.with_suffix(".json").read_text())
+        assert (told["HemodynamicLag"], told["Windows"]) == (5.0, "windows of 100 s, joined end to end")
+
+
+def test_an_adapter_of_other_windows_predicts_by_those(study_folder, tmp_path):
+    windows = ["windows.duration_s=40", "windows.stride_s=40", "adaptation.learning_rate=0.1"]
+    result = adapt(str(study_folder / "recipe.yaml"), windows, tmp_path / "run")
+    checkpoint, words = str(study_folder / "checkpoint"), study_folder / "words-4.tsv"
+    options = PredictOptions(store=study_folder / "features")
+    (written,) = predict(checkpoint, result.folder / "adapter", ([], words), tmp_path / "out", options)
+    (scored,) = (result.folder / "predictions").glob("*.tsv")
+    assert written.read_bytes() == scored.read_bytes()
+
+
+def test_the_card_tells_the_scores(finished):
+    method, result = finished
+    card = (result.folder / "adapter" / "README.md").read_text()
+    assert f"Mean Pearson r {result.rows[2]['mean_r']:.3f} over 8 outputs" in card
+    assert result.verdict in card
+    assert read_facts(result.folder / "adapter")["scores"]["method"] == method
+
+
+def test_without_baselines_outputs_are_not_chosen_and_the_notes_say_so(study_folder, tmp_path):
+    overrides = ["evaluation.baselines=[]", "checkpoint=" + without_unseen_row(study_folder, tmp_path)]
+    result = adapt(str(study_folder / "recipe.yaml"), overrides, tmp_path / "run")
+    assert result.rows[-1]["n_selected"] == result.rows[-1]["n_outputs"] == 8
+    assert any("nothing to choose outputs by" in note for note in result.notes)
+    assert "held against no baseline" in result.verdict
+
+
+def without_unseen_row(study_folder, tmp_path):
+    """The same checkpoint where its only row is somebody's."""
+    tribe = load_checkpoint(study_folder / "checkpoint")
+    tribe.config = replace(tribe.config, unseen_row=False, subjects=["sub-99"])
+    save_checkpoint(tribe, tmp_path / "named")
+    return str(tmp_path / "named")
 
 
 def test_the_same_command_again_repeats_nothing_and_says_the_same(finished, study_folder):

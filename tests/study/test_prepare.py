@@ -1,25 +1,41 @@
 import logging
+from pathlib import Path
 
 import pytest
 
 from tribetune.errors import BoldError, FeatureError
 from tribetune.model.tribe import Tribe, TribeConfig
 from tribetune.progress import Silent
-from tribetune.recipe import FeatureChoice, read_recipe
+from tribetune.recipe import read_recipe
 from tribetune.shipped import shipped_recipes
-from tribetune.study.prepare import encoders_of, prepare
+from tribetune.study.prepare import check_window, encoders_of, prepare
+from tribetune.study.provenance import short_names
 
 
 def test_the_checkpoints_own_encoders_are_used_unless_others_are_asked_for(study_folder):
     tribe = Tribe.from_pretrained(study_folder / "checkpoint")
-    assert encoders_of(tribe, FeatureChoice()).name == "tiny"
+    assert encoders_of(tribe, "checkpoint").name == "tiny"
 
 
 def test_a_checkpoint_that_does_not_name_its_encoders_asks_for_them():
     tribe = Tribe(TribeConfig(modalities={"text": (1, 4)}, hidden=64, depth=1, heads=2, n_outputs=3, rows=1))
     with pytest.raises(FeatureError, match="does not say which encoders"):
-        encoders_of(tribe, FeatureChoice())
-    assert encoders_of(tribe, FeatureChoice(encoders="tiny")).name == "tiny"
+        encoders_of(tribe, "checkpoint")
+    assert encoders_of(tribe, "tiny").name == "tiny"
+
+
+def test_windows_longer_than_the_checkpoint_takes_are_refused(study_folder):
+    tribe = Tribe.from_pretrained(study_folder / "checkpoint")
+    check_window(tribe, 512.0)
+    with pytest.raises(FeatureError, match="at most 512 s"):
+        check_window(tribe, 513.0)
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders():
+    paths = [Path("/data/ses-1/film.mp4"), Path("/data/ses-2/film.mp4"), Path("/data/ses-2/film.mp4")]
+    assert short_names(paths) == {"ses-1/film.mp4": paths[0], "ses-2/film.mp4": paths[1]}
+    assert short_names([paths[0]]) == {"film.mp4": paths[0]}
+    assert short_names([]) == {}
 
 
 def alice(data_folder, study_folder, tmp_path, *overrides):

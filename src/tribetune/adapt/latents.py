@@ -1,7 +1,7 @@
 """The frozen trunk's pooled output, computed once per window and used by every readout."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,8 @@ from tribetune.errors import BoldError
 from tribetune.model.tribe import Tribe
 from tribetune.scores import pearson_r
 from tribetune.windows import Window, stack
+
+_MANY_OUTPUTS = 1000
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,32 @@ def trunk_latents(tribe: Tribe, windows: Sequence[Window]) -> list[Latents]:
             "no valid sample is left in the calibration data", hint="check the split, the lag and the masks"
         )
     return found
+
+
+def without_shared(latents: Sequence[Latents], weights: Tensor, bias: Tensor) -> list[Latents]:
+    """Take what all outputs do together, beyond a prediction, out of the calibration BOLD.
+
+    Breathing, arousal and motion move the whole cortex at once; within an hour they fit some direction of the trunk's
+    output by chance, and every output learns it. Nothing is changed where there are few outputs, because their mean
+    is signal. Held-out BOLD that is reported on never goes through here.
+
+    Parameters
+    ----------
+    latents : sequence of Latents
+    weights, bias : Tensor of shape (readout_in, n_outputs) and (n_outputs,)
+        The prediction before training.
+
+    Returns
+    -------
+    list of Latents
+        BOLD less the mean over outputs of its residual, sample by sample.
+    """
+    if weights.shape[1] < _MANY_OUTPUTS:
+        return list(latents)
+    return [
+        replace(part, bold=part.bold - (part.bold - (part.values @ weights + bias)).nanmean(1, keepdim=True))
+        for part in latents
+    ]
 
 
 def window_latents(tribe: Tribe, window: Window) -> Float[Tensor, "time readout"]:

@@ -9,14 +9,22 @@ import torch
 from torch import Tensor
 
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter, share, starting_row
-from tribetune.adapt.latents import Latents, choose, inner_folds, mean_score, trunk_latents, window_latents
+from tribetune.adapt.latents import (
+    Latents,
+    choose,
+    inner_folds,
+    mean_score,
+    trunk_latents,
+    window_latents,
+    without_shared,
+)
 from tribetune.adapt.readout import Descent, ReadoutSettings, Schedule, plan_readout, scale_of, visits
 from tribetune.errors import AdaptationError
 from tribetune.model.tribe import Tribe
 from tribetune.model.trunk import ATTENTION_LINEARS, FEEDFORWARD_LINEARS
 from tribetune.windows import Window
 
-RATES = (1e-4, 3e-4, 1e-3, 3e-3)
+RATES = (1e-4, 3e-4, 1e-3)
 """Adam learning rates tried for the LoRA weights."""
 
 _CAUTIOUS_LORA_RATE = 1e-4
@@ -73,8 +81,8 @@ class Course:
 def fit_lora(tribe: Tribe, windows: Sequence[Window], settings: LoraSettings, seed: int) -> Adapter:
     """Train LoRA matrices on every attention and feed-forward linear, and a personal readout.
 
-    The readout's learning rate is chosen first, as for `fit_readout`; then LoRA's, with the last calibration run (or
-    half) left out. At a LoRA rate of zero the course is `fit_readout`'s.
+    The readout's learning rate is chosen first, as for `fit_readout`; then LoRA's in the same way. At a LoRA rate of
+    zero the course is `fit_readout`'s.
 
     Parameters
     ----------
@@ -94,6 +102,7 @@ def fit_lora(tribe: Tribe, windows: Sequence[Window], settings: LoraSettings, se
     windows = [window for window in windows if window.mask.any()]
     latents = trunk_latents(tribe, windows)
     start = starting_row(tribe, latents[0].bold.shape[1])
+    latents = without_shared(latents, *start)
     plan, found = plan_readout(latents, start, settings.readout, seed)
     course = Course(_CAUTIOUS_LORA_RATE, settings.rank, settings.alpha, plan)
     chosen: dict[str, Any] = {"readout_learning_rate": plan.rate, "readout_inner_scores": found}
@@ -142,20 +151,25 @@ def _trunk_step(
 def _choose_lora_rate(
     tribe: Tribe, windows: Sequence[Window], latents: Sequence[Latents], course: Course
 ) -> tuple[float, dict[str, float]]:
-    left_out = inner_folds([part.run for part in latents])[-1]
-    train_windows, train_latents = _pick(windows, ~left_out), _pick(latents, ~left_out)
-    held_windows, held = _pick(windows, left_out), _pick(latents, left_out)
     outputs = torch.arange(latents[0].bold.shape[1])
 
     def score(rate: float) -> float:
-        model, descent = train(tribe, train_windows, train_latents, replace(course, lora_rate=rate))
-        with torch.no_grad():
-            predicted = [
-                descent.predict(window_latents(model, window)[torch.from_numpy(window.mask)]) for window in held_windows
-            ]
-        return mean_score(predicted, held, outputs)
+        scores = []
+        for left_out in inner_folds([part.run for part in latents]):
+            fold = replace(course, lora_rate=rate)
+            model, descent = train(tribe, _pick(windows, ~left_out), _pick(latents, ~left_out), fold)
+            held = _pick(latents, left_out)
+            predicted = _predicted(model, descent, _pick(windows, left_out))
+            scores.append(mean_score(predicted, held, outputs))
+        return float(np.mean(scores))
 
     return choose(RATES, score)
+
+
+def _predicted(model: Tribe, descent: Descent, windows: Sequence[Window]) -> list[Tensor]:
+    """Predicted BOLD of every window's valid samples."""
+    with torch.no_grad():
+        return [descent.predict(window_latents(model, window)[torch.from_numpy(window.mask)]) for window in windows]
 
 
 def _pick(items: Sequence[Any], chosen: np.ndarray) -> list[Any]:

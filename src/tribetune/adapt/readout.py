@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter, starting_row
-from tribetune.adapt.latents import Latents, choose, inner_folds, mean_score, trunk_latents
+from tribetune.adapt.latents import Latents, choose, inner_folds, mean_score, trunk_latents, without_shared
 from tribetune.model.tribe import Tribe
 from tribetune.windows import Window
 
@@ -140,6 +140,7 @@ def fit_readout(tribe: Tribe, windows: Sequence[Window], settings: ReadoutSettin
     """
     latents = trunk_latents(tribe, windows)
     start = starting_row(tribe, latents[0].bold.shape[1])
+    latents = without_shared(latents, *start)
     plan, curve = plan_readout(latents, start, settings, seed)
     weights, bias = descend(latents, start, plan).folded()
     return Adapter(

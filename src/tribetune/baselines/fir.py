@@ -29,8 +29,11 @@ class FirRidge:
     ----------
     mean, scale : array of shape (n_features,)
         Standardisation of the delayed features, from the training samples.
-    weights : array of shape (n_features, n_outputs)
-        On standardised features.
+    weights : array of shape (n_features, n_outputs) or (n_samples, n_outputs)
+        On standardised features; on their products with ``samples`` where there are fewer samples than features.
+    samples : array of shape (n_samples, n_features), optional
+        The standardised training samples; their few weights say what a huge matrix (gigabytes for the released
+        encoders) would.
     alphas : array of shape (n_outputs,)
         Chosen penalty per output.
     calibration_r2 : array of shape (n_outputs,)
@@ -42,15 +45,17 @@ class FirRidge:
     weights: np.ndarray
     alphas: np.ndarray
     calibration_r2: np.ndarray
+    samples: np.ndarray | None = None
 
     def predict(self, design: Float[np.ndarray, "time feature"]) -> Float[np.ndarray, "time output"]:
         """Predicted BOLD of a design made by `fir_design`."""
-        return ((design - self.mean) / self.scale) @ self.weights
+        standard = (design - self.mean) / self.scale
+        return (standard if self.samples is None else standard @ self.samples.T) @ self.weights
 
     @property
     def n_weights(self) -> int:
-        """Trained weights."""
-        return self.weights.size
+        """Trained weights of the linear model, however they are kept."""
+        return len(self.mean) * self.weights.shape[1]
 
 
 def fir_design(
@@ -111,13 +116,19 @@ def fit_fir(
     defined = np.asarray(np.isfinite(bold).all(0))
     found, alphas, r2 = _ridge(standard, np.ascontiguousarray(bold[:, defined]), folds)
     _warn_at_edge(alphas)
-    weights = np.full((design.shape[1], bold.shape[1]), np.nan, np.float32)
+    weights = np.full((len(found), bold.shape[1]), np.nan, np.float32)
     weights[:, defined] = found
-    return FirRidge(mean, scale, weights, _spread(alphas, defined), _spread(r2, defined))
+    samples = standard if _by_kernel(standard) else None
+    return FirRidge(mean, scale, weights, _spread(alphas, defined), _spread(r2, defined), samples)
+
+
+def _by_kernel(design: np.ndarray) -> bool:
+    """Whether there are no more samples than features: then the kernel is the smaller matrix."""
+    return design.shape[0] <= design.shape[1]
 
 
 def _ridge(design: np.ndarray, bold: np.ndarray, folds: list) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights, penalties and cross-validated R²; through the kernel where there are fewer samples than features."""
+    """Weights (of samples, where the kernel is smaller), penalties and cross-validated R²."""
     from himalaya.kernel_ridge import KernelRidgeCV
     from himalaya.ridge import RidgeCV
     from himalaya.scoring import r2_score
@@ -125,12 +136,12 @@ def _ridge(design: np.ndarray, bold: np.ndarray, folds: list) -> tuple[np.ndarra
     solver = {"n_targets_batch": 2048, "score_func": r2_score}
     with _torch_backend() as torch:
         x, y = torch.from_numpy(design), torch.from_numpy(bold)
-        if design.shape[0] > design.shape[1]:
+        if _by_kernel(design):
+            model = KernelRidgeCV(alphas=ALPHAS, cv=folds, solver_params=solver).fit(x, y)
+            weights = model.dual_coef_
+        else:
             model = RidgeCV(alphas=ALPHAS, cv=folds, solver_params={**solver, "warn": False}).fit(x, y)
             weights = model.coef_
-        else:
-            model = KernelRidgeCV(alphas=ALPHAS, cv=folds, solver_params=solver).fit(x, y)
-            weights = x.T @ model.dual_coef_
         return weights.numpy(), model.best_alphas_.numpy(), model.cv_scores_.numpy()
 
 

@@ -1,6 +1,9 @@
 """Predicted BOLD in files that other tools read: GIFTI for surfaces, TSV for tables."""
 
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -12,8 +15,10 @@ from tribetune.timing import OUTPUT_HZ
 _STRUCTURES = {"L": "CortexLeft", "R": "CortexRight"}
 
 
-def write_prediction(values: Float[np.ndarray, "time output"], space: str, folder: Path, stem: str) -> list[Path]:
-    """Write a predicted time series at 1 Hz, bit for bit; each file appears whole or not at all.
+def write_prediction(
+    values: Float[np.ndarray, "time output"], space: str, folder: Path, stem: str, facts: Mapping[str, Any]
+) -> list[Path]:
+    """Write a predicted time series at 1 Hz, bit for bit; all of its files appear whole, or none does.
 
     Parameters
     ----------
@@ -25,6 +30,8 @@ def write_prediction(values: Float[np.ndarray, "time output"], space: str, folde
         Made where it does not exist.
     stem : str
         Start of the file names: BIDS entities.
+    facts : mapping
+        More plain values for the JSON sidecar: the lag, and how windows were joined.
 
     Returns
     -------
@@ -35,11 +42,17 @@ def write_prediction(values: Float[np.ndarray, "time output"], space: str, folde
     if space == FSAVERAGE5.name:
         FSAVERAGE5.check(values.shape[1], stem)
         sides = {"L": values[:, :N_HEMISPHERE], "R": values[:, N_HEMISPHERE:]}
-        paths = [_write_gifti(side, hemi, folder / _surface_name(stem, hemi)) for hemi, side in sides.items()]
+        paths = {hemi: folder / _surface_name(stem, hemi) for hemi in sides}
+        with ExitStack() as all_or_none:
+            for hemi, side in sides.items():
+                _write_gifti(side, hemi, all_or_none.enter_context(whole(paths[hemi])))
     else:
-        paths = [_write_tsv(values, folder / f"{stem}_bold.tsv")]
-    write_json(folder / f"{stem}_bold.json", {"RepetitionTime": 1 / OUTPUT_HZ, "Units": "z", "SpatialReference": space})
-    return paths
+        paths = {"": folder / f"{stem}_bold.tsv"}
+        with whole(paths[""]) as part:
+            _write_tsv(values, part)
+    told = {"RepetitionTime": 1 / OUTPUT_HZ, "Units": "z", "SpatialReference": space}
+    write_json(folder / f"{stem}_bold.json", told | dict(facts))
+    return list(paths.values())
 
 
 def _surface_name(stem: str, hemi: str) -> str:
@@ -48,7 +61,7 @@ def _surface_name(stem: str, hemi: str) -> str:
     return f"{entities}_hemi-{hemi}_space-{FSAVERAGE5.name}{mark}{description}_bold.func.gii"
 
 
-def _write_gifti(values: Float[np.ndarray, "time vertex"], hemi: str, path: Path) -> Path:
+def _write_gifti(values: Float[np.ndarray, "time vertex"], hemi: str, path: Path) -> None:
     import nibabel as nib
     from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiMetaData
 
@@ -59,14 +72,10 @@ def _write_gifti(values: Float[np.ndarray, "time vertex"], hemi: str, path: Path
         for row in values
     ]  # fmt: skip
     meta = GiftiMetaData({"AnatomicalStructurePrimary": _STRUCTURES[hemi], **step})
-    with whole(path) as part:
-        nib.save(GiftiImage(meta=meta, darrays=arrays), part)
-    return path
+    nib.save(GiftiImage(meta=meta, darrays=arrays), path)
 
 
-def _write_tsv(values: Float[np.ndarray, "time output"], path: Path) -> Path:
-    with whole(path) as part:
-        # Nine digits bring every float32 back bit for bit.
-        header = "\t".join(f"output-{k + 1}" for k in range(values.shape[1]))
-        np.savetxt(part, values, fmt="%.9g", delimiter="\t", header=header, comments="")
-    return path
+def _write_tsv(values: Float[np.ndarray, "time output"], path: Path) -> None:
+    # Nine digits bring every float32 back bit for bit.
+    header = "\t".join(f"output-{k + 1}" for k in range(values.shape[1]))
+    np.savetxt(path, values, fmt="%.9g", delimiter="\t", header=header, comments="")

@@ -15,11 +15,12 @@ from tribetune.errors import TribetuneError
 OURS, YOURS, STOPPED = 1, 2, 130
 
 DISK_FULL_SIGNS = ("No space left on device", "os error 28", "StorageFull", "PytorchStreamWriter failed writing")
-"""How numpy and Python, safetensors (two ways) and torch say that a disk is full."""
+"""How numpy and Python, safetensors (two ways) and torch say that a disk is full, where no number came through."""
 
 HINTS = {
     errno.ENOSPC: "free some space, or choose a folder on another disk; then the same command continues",
     errno.EDQUOT: "free some of your quota, or choose another folder; then the same command continues",
+    errno.EFBIG: "raise the limit (ulimit -f), or choose another folder; then the same command continues",
     errno.EACCES: "choose a folder you may write to, or change the rights of this one",
     errno.EROFS: "choose a folder you may write to",
     errno.ENOENT: "check the path",
@@ -71,11 +72,12 @@ def tell(error: BaseException) -> int:
         where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
         return _tell_two_lines(f"the disk is full{where}; nothing half-written was left", HINTS[errno.ENOSPC])
     if isinstance(error, OSError):
-        message = f"{error.strerror}: {error.filename}" if error.filename else str(error)
+        said = error.strerror or str(error)
+        message = f"{said}: {error.filename}" if error.filename else said
         return _tell_two_lines(message, HINTS.get(error.errno or 0, "check the path and the disk"))
     if isinstance(error, SystemExit | GeneratorExit):
         raise error
-    summary = " ".join(str(error).split())[:200]
+    summary = _one_line(str(error))[:200]
     typer.echo(
         f"This is our fault: {type(error).__name__}: {summary} (TRIBETUNE_DEBUG=1 before the command shows where; "
         "please report it)",
@@ -85,8 +87,13 @@ def tell(error: BaseException) -> int:
 
 
 def _tell_two_lines(message: str, hint: str) -> int:
-    typer.echo(f"error: {message}\nhint: {hint}", err=True)
+    typer.echo(f"error: {_one_line(message)}\nhint: {_one_line(hint)}", err=True)
     return YOURS
+
+
+def _one_line(text: str) -> str:
+    """A message that quotes a library may bring its line breaks along."""
+    return " ".join(text.split())
 
 
 def _was_stopped(error: BaseException) -> bool:

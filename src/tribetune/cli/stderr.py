@@ -38,7 +38,7 @@ def open_log() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # else it warns after a fork
     handler = RichHandler(console=console(), show_time=False, show_path=False, markup=False)
     handler.addFilter(_is_ours_or_error)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], format="%(message)s", force=True)
     logging.getLogger(OUR_LOGGER).setLevel(logging.INFO)
     warnings.showwarning = _log_our_warning  # ty: ignore[invalid-assignment] - it is called by position
 

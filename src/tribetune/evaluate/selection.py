@@ -16,11 +16,14 @@ def select_outputs(
     ----------
     scores : sequence of array of shape (n_outputs,)
         Each from calibration data only, one per baseline, so that none is favoured; an undefined score ranks last.
+        Without any there is nothing to choose by, and all defined outputs are taken.
     defined : array of shape (n_outputs,)
         Outputs that may be selected.
     share : float
         Of the defined outputs; at least one is selected.
     """
+    if not scores:
+        return defined.copy()
     ranks = np.zeros(len(defined))
     for score in scores:
         ranks += rankdata(np.where(np.isfinite(score), score, -np.inf))

@@ -67,10 +67,14 @@ def _sentence(bootstrap: Bootstrap, method: str) -> str:
     if not found:
         return f"{method} was held against no baseline."
     parts = [_outcome(estimate, BASELINES[name]) for name, estimate in found.items()]
-    if all(estimate.interval[0] > 0 for estimate in found.values()):
-        ending = "It is worth using."
+    beaten = [name for name, estimate in found.items() if estimate.interval[0] > 0]
+    if len(beaten) == len(found):
+        works = bootstrap.score(method, ALL).interval[0] > 0
+        ending = "It is worth using." if works else "But its own score is not reliably above zero."
     elif any(estimate.interval[1] < 0 for estimate in found.values()):
         ending = f"Use {_best(bootstrap, [*found, method])} instead."
+    elif "zero-shot" in beaten:
+        ending = f"Adapting helps, but these data do not show that it beats {BASELINES['fir']}."
     else:
         ending = "These data do not show that adapting helps."
     return f"{method} {' and '.join(parts)}. {ending}"

@@ -22,7 +22,8 @@ __all__ = ["Features", "extract"]
 OnProgress = Callable[[str, float], None]
 """Called with a modality and the fraction of its work that is done."""
 
-_KINDS = {"text": "word", "audio": "audio", "video": "video"}
+EVENT_KINDS = {"text": "word", "audio": "audio", "video": "video"}
+"""The kind of event that gives a modality."""
 
 
 def extract(
@@ -66,7 +67,7 @@ def extract(
         )
     arrays = {}
     for modality in modalities:
-        events = timeline.of_kind(_KINDS[modality])
+        events = timeline.of_kind(EVENT_KINDS[modality])
         if events:
             work = _Work(encoders[modality], store, device, on_progress or _silent)
             make = work.words if modality == "text" else work.media

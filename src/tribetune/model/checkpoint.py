@@ -187,13 +187,9 @@ def _stored(key: str, weight: Tensor, half: bool) -> Tensor:
 
 
 def _write_weights(weights: Mapping[str, Tensor], path: Path) -> None:
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    try:
-        save_file(dict(weights), path, metadata={"format": "pt"})
-    except SafetensorError as fault:  # its own word for a full disk
-        raise CheckpointError(f"{path.parent}: cannot write the weights: {fault}", hint="is the disk full?") from fault
+    save_file(dict(weights), path, metadata={"format": "pt"})
 
 
 def _write_config(config: TribeConfig, path: Path) -> None:

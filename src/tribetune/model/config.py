@@ -61,6 +61,8 @@ class TribeConfig:
     """Hemodynamic lag of the training targets, in seconds."""
     encoders: dict[str, Any] = field(default_factory=dict)
     """Per modality, the encoder and the layers that made its features; plain JSON values."""
+    licence: str = "other"
+    """Licence of the weights, as the hub writes it; adapters inherit it."""
 
     def __post_init__(self) -> None:
         faults = _size_faults(self) + _rate_faults(self)

@@ -98,19 +98,25 @@ def official_key(key: str) -> str:
     return _PREFIX + key
 
 
+def _reason(fault: Exception) -> str:
+    """Torch's reason in one line, without its advice to load the file unsafely."""
+    said = str(fault).rpartition("WeightsUnpickler error:")[2].strip()
+    return re.split(r"\n|\. ", said)[0]
+
+
 def _read_weights(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file", hint=f"a checkpoint folder holds {WEIGHTS} and {CONFIG}")
     if not zipfile.is_zipfile(path):
         raise CheckpointError(
-            f"{path}: not a torch checkpoint", hint="download it again; git-lfs pointers are text files"
+            f"{path}: not a torch checkpoint",
+            hint="download it again; a git-lfs pointer is a text file, and bare pickles are not opened",
         )
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as fault:  # torch names a dozen kinds of damage and of refusal; all are the file's
-        reason = str(fault).split("\n")[0]
         raise CheckpointError(
-            f"{path}: unsafe or damaged, nothing of it was run: {reason}",
+            f"{path}: unsafe or damaged, nothing of it was run: {_reason(fault)}",
             hint="ask its author for a file with tensors and plain values only",
         ) from fault
     if not isinstance(saved, Mapping):
@@ -156,6 +162,7 @@ def _config(values: Mapping[str, Any], build: Mapping[str, Any], tensors: Mappin
         subjects=_subjects(data, rows - unseen_row),
         lag_s=float((data.get("neuro") or {}).get("offset", 5.0)),
         encoders={name: found for name in modalities if (found := _encoder(data, name))},
+        licence="cc-by-nc-4.0",
     )
 
 

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tribetune.errors import FeatureError
+
 
 def pool_time(x: Float[Tensor, "batch time channel"], n_trs: int) -> Float[Tensor, "batch sample channel"]:
     """Average the steps of each of ``n_trs`` equal bins; a bin takes every step it touches (spec a.11).
@@ -20,11 +22,18 @@ def pool_time(x: Float[Tensor, "batch time channel"], n_trs: int) -> Float[Tenso
     Tensor of shape (batch, n_trs, n_channels)
         Bin i averages steps ``floor(i * n_steps / n_trs)`` to ``ceil((i + 1) * n_steps / n_trs)``.
 
+    Raises
+    ------
+    FeatureError
+        If no sample is asked for.
+
     Notes
     -----
     Same as ``torch.nn.AdaptiveAvgPool1d``, which Apple's devices lack for uneven bins.
     """
     n_steps = x.shape[1]
+    if n_trs < 1:
+        raise FeatureError(f"{n_trs} samples asked for, expected at least one", hint="pass n_trs=100 for 100 s")
     if n_steps == n_trs:
         return x
     if n_steps % n_trs == 0:

@@ -10,9 +10,10 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from tribetune.adapt.adapter import Adapter
+from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.errors import AdaptationError
-from tribetune.files import write_json, write_text
+from tribetune.files import whole, write_json, write_text
+from tribetune.model.weights import all_finite
 from tribetune.share.card import adapter_card
 
 FORMAT = 1
@@ -31,7 +32,7 @@ def save_adapter(adapter: Adapter, folder: Path, facts: Mapping[str, Any]) -> No
     folder : Path
         Replaced where it exists.
     facts : mapping
-        Plain values for ``tribetune.json``: base checkpoint and its hash, minutes, runs, space, lag, scores.
+        Plain values for ``tribetune.json``: base checkpoint and its hash, minutes, runs, space, lag.
 
     Raises
     ------
@@ -41,20 +42,33 @@ def save_adapter(adapter: Adapter, folder: Path, facts: Mapping[str, Any]) -> No
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
     try:
-        described = {"format": FORMAT, "method": adapter.method, "chosen": dict(adapter.chosen), **facts}
-        save_file({name: tensor.contiguous() for name, tensor in adapter.tensors.items()}, part / _WEIGHTS)
-        write_json(part / _FACTS, described)
+        with whole(part / _WEIGHTS) as weights:
+            save_file({name: tensor.contiguous() for name, tensor in adapter.tensors.items()}, weights)
+        told = {"format": FORMAT, "method": adapter.method, "trained_weights": adapter.n_weights}
+        _describe(part, {**told, "chosen": dict(adapter.chosen), **facts})
         if adapter.lora:
             write_json(part / _LORA, {"peft_type": "LORA", **adapter.lora})
-        write_text(part / _CARD, adapter_card(described, adapter.n_weights))
         part.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
         part.rename(folder)
-    except SafetensorError as error:  # safetensors wraps the operating system's "no space left on device"
-        raise OSError(f"{folder}: {error}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def add_scores(folder: Path, scores: Mapping[str, Any], verdict: str) -> None:
+    """Write held-out scores, known only after the adapter was saved, into its facts and its card.
+
+    Parameters
+    ----------
+    folder : Path
+        Made by `save_adapter`.
+    scores : mapping
+        Plain values: ``mean_r``, its ``interval``, ``n_outputs`` and the chance level ``null_95``.
+    verdict : str
+        Whether adapting helped, in words.
+    """
+    _describe(folder, {**read_facts(folder), "scores": dict(scores), "verdict": verdict})
 
 
 def load_adapter(folder: Path, base_hash: str | None = None) -> Adapter:
@@ -82,6 +96,14 @@ def load_adapter(folder: Path, base_hash: str | None = None) -> Adapter:
         tensors = load_file(folder / _WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise AdaptationError(f"{folder / _WEIGHTS} cannot be read: {error}", hint="fetch the adapter again") from error
+    if tensors and not {WEIGHTS, BIAS} <= set(tensors):
+        raise AdaptationError(
+            f"{folder / _WEIGHTS}: holds {', '.join(sorted(tensors))}, expected {WEIGHTS} and {BIAS} among them",
+            hint="fetch the adapter again",
+        )
+    broken = [name for name, tensor in tensors.items() if not all_finite(tensor)]
+    if broken:
+        raise AdaptationError(f"{folder / _WEIGHTS}: {broken[0]} is not finite", hint="fetch the adapter again")
     lora = _read_json(folder / _LORA) if (folder / _LORA).exists() else {}
     lora.pop("peft_type", None)
     return Adapter(facts["method"], tensors, lora, facts.get("chosen", {}))
@@ -98,11 +120,16 @@ def read_facts(folder: Path) -> dict[str, Any]:
     if not (folder / _FACTS).is_file():
         raise AdaptationError(f"{folder} holds no {_FACTS}: not an adapter", hint="give the adapter/ folder of a run")
     facts = _read_json(folder / _FACTS)
-    if facts.get("format") != FORMAT or not isinstance(facts.get("method"), str):
+    if facts.get("format") != FORMAT or not all(isinstance(facts.get(key), str) for key in ("method", "space")):
         raise AdaptationError(
             f"{folder / _FACTS}: format {facts.get('format')!r}, expected {FORMAT}", hint="update tribetune"
         )
     return facts
+
+
+def _describe(folder: Path, facts: Mapping[str, Any]) -> None:
+    write_json(folder / _FACTS, facts)
+    write_text(folder / _CARD, adapter_card(facts))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,12 @@ class Media:
         return self.sample_hz > 0
 
 
+@cache
+def _tell_once(message: str) -> None:
+    """Log what is true of a file however often it is opened."""
+    log.info("%s", message)
+
+
 def probe(path: Path) -> Media:
     """Look into a media file without decoding it.
 
@@ -77,7 +84,7 @@ def probe(path: Path) -> Media:
             )
         for kind, streams in (("video", container.streams.video), ("audio", container.streams.audio)):
             if len(streams) > 1:
-                log.info("%s: %d %s streams, the best one is used", path.name, len(streams), kind)
+                _tell_once(f"{path.name}: {len(streams)} {kind} streams, the best one is used")
         fps = float(video.average_rate or video.base_rate or 0) if video is not None else 0.0
         hz = 0 if audio is None else FILM_SOUND_HZ if video is not None else audio.rate
         return Media(path, _duration_s(path, container, None if video is not None else audio), fps, hz)

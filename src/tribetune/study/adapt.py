@@ -18,14 +18,17 @@ from tribetune.evaluate.predict import predict_run
 from tribetune.evaluate.selection import select_outputs
 from tribetune.evaluate.table import ALL, Cost, table_rows, verdict
 from tribetune.files import whole, write_json, write_text
+from tribetune.model.tribe import Tribe
 from tribetune.progress import Progress, Silent
 from tribetune.recipe import Recipe, dump_recipe, read_recipe
-from tribetune.share.bundle import load_adapter, save_adapter
+from tribetune.share.bundle import add_scores, load_adapter, save_adapter
+from tribetune.splits import Part
 from tribetune.study.baselines import fir_baseline, zero_shot_calibration
 from tribetune.study.checks import check_change, weights_digest
 from tribetune.study.prepare import Prepared, prepare
 from tribetune.study.provenance import provenance
 from tribetune.study.stages import RunFolder, open_run
+from tribetune.windows import joined_how
 
 
 @dataclass(frozen=True)
@@ -99,16 +102,18 @@ def adapt_methods(
     write_text(path / "recipe.yaml", dump_recipe(recipe))
     write_json(path / "provenance.json", provenance(recipe.seed, study.base, study.inputs, study.timelines))
     fitted = _baselines(study, folder, progress)
-    for method, settings in methods.items():
-        if method != "zero-shot":
-            progress.step(f"Adapting: {method}")
-            place = path / ("adapter" if len(methods) == 1 else f"adapter-{method}")
-            _adapted(study, folder, fitted, method, dict(settings), place)
+    single = "adapter" if len(methods) == 1 else "adapter-{}"
+    places = {method: path / single.format(method) for method in methods if method != "zero-shot"}
+    for method, place in places.items():
+        progress.step(f"Adapting: {method}")
+        _adapted(study, folder, fitted, method, dict(methods[method]), place)
     progress.step("Scoring on held-out data")
     bootstrap, nulls = _scored(study, fitted)
-    adapted = [method for method in methods if method in fitted.predicted and method != "zero-shot"]
-    sentence = verdict(bootstrap, adapted)
+    sentence = verdict(bootstrap, list(places))
     rows = table_rows(bootstrap, fitted.costs, fitted.missing, nulls)
+    for row in rows:
+        if row["method"] in places:
+            add_scores(places[row["method"]], row, verdict(bootstrap, [row["method"]]))
     _save(study, path, bootstrap, rows, sentence)
     folder.log("all", "finished")
     return AdaptResult(rows, sentence, path, study.notes, bootstrap.scores)
@@ -149,9 +154,8 @@ def _adapted(
         model = adapter.apply(study.tribe)
         parts = [_predicted(study, model, 0, part) for part in study.test]
         for part, values in zip(study.test, parts, strict=True):
-            write_prediction(
-                values, study.recipe.data.space, folder.path / "predictions", f"{part.aligned.label}_desc-{method}"
-            )
+            stem = f"{part.aligned.label}_desc-{method}"
+            write_prediction(values, study.recipe.data.space, folder.path / "predictions", stem, _stated(study, part))
         return {"test": np.concatenate(parts)}
 
     predicted, _ = _stage(folder, f"predict-{method}", predict)
@@ -167,7 +171,14 @@ def _fit_and_save(study: Prepared, method: str, settings: dict[str, Any], place:
     return {"n_weights": np.asarray(adapter.n_weights)}
 
 
-def _predicted(study: Prepared, model: Any, row: int | None, part: Any) -> np.ndarray:
+def _stated(study: Prepared, part: Part) -> dict[str, Any]:
+    """What the sidecar of a prediction says: its clock, and how windows were joined."""
+    windows = study.recipe.windows
+    said = joined_how(windows.duration_s, 0.0)
+    return {"HemodynamicLag": windows.hemodynamic_lag_s, "StartTime": part.span[0], "Windows": said}
+
+
+def _predicted(study: Prepared, model: Tribe, row: int | None, part: Part) -> np.ndarray:
     """Held-out predictions of one part of the split, valid samples and those that are not."""
     windows = study.recipe.windows
     return predict_run(
@@ -194,6 +205,8 @@ def _scored(study: Prepared, fitted: Fitted) -> tuple[Bootstrap, dict[str, float
         raise AdaptationError("nothing to score", hint="choose a method other than zero-shot, or add baselines")
     mask, bold, runs = study.held_out()
     choice, seed = study.recipe.evaluation, study.recipe.seed
+    if not fitted.calibration_scores:
+        study.notes.append("Without baselines there is nothing to choose outputs by: chosen are all.")
     held_out = HeldOut(bold[mask], tuple(np.asarray(runs)[mask].tolist()))
     defined = np.asarray(np.isfinite(held_out.bold).all(0))
     sets = np.stack([defined, select_outputs(fitted.calibration_scores, defined, choice.selected_share)])

@@ -3,20 +3,22 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tribetune.adapt.adapter import Adapter
 from tribetune.bold.write import write_prediction
-from tribetune.errors import FeatureError, StimulusError
+from tribetune.errors import StimulusError
 from tribetune.evaluate.predict import predict_run
 from tribetune.features.extract import extract
 from tribetune.model.checkpoint import checkpoint_hash
+from tribetune.model.inputs import longest_window
 from tribetune.model.tribe import Tribe
 from tribetune.progress import Progress, Silent
-from tribetune.recipe import FeatureChoice
 from tribetune.share.bundle import load_adapter, read_facts
-from tribetune.stimulus.timeline import Timeline, timeline_of_files
-from tribetune.study.prepare import encoders_of
-from tribetune.windows import WINDOW_S, without_bold
+from tribetune.stimulus.timeline import timeline_of_files
+from tribetune.study.prepare import check_usable, encoders_of
+from tribetune.timing import FEATURE_HZ
+from tribetune.windows import WINDOW_S, joined_how, without_bold
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class PredictOptions:
     overlap_s : float
         Overlap of windows in seconds, averaged; 0 joins windows end to end, as the reference does.
     encoders : str
-        As ``features.encoders`` of a recipe.
+        As ``features.encoders`` of a recipe; ``checkpoint`` means the adapter's own where there is one.
     store : Path
         Folder where features are kept.
     device : str
@@ -67,7 +69,7 @@ def predict(
     Returns
     -------
     list of Path
-        Files written: sample t is BOLD at stimulus time t plus the checkpoint's lag.
+        Files written: sample t is BOLD at stimulus time t plus the lag that the JSON beside them states.
 
     Raises
     ------
@@ -75,35 +77,43 @@ def predict(
         If the checkpoint, the adapter or the stimulus cannot be used.
     """
     options, progress = options or PredictOptions(), progress or Silent()
-    if not 0 <= options.overlap_s < WINDOW_S or options.overlap_s != round(options.overlap_s):
-        raise StimulusError(
-            f"an overlap of {options.overlap_s:g} s, expected whole seconds below {WINDOW_S:g}", hint="--overlap 50"
-        )
     progress.step("Opening the checkpoint")
     tribe = Tribe.from_pretrained(checkpoint).requires_grad_(False).eval()
     fitted = load_adapter(adapter, checkpoint_hash(checkpoint)) if adapter else Adapter("zero-shot")
-    wanted = read_facts(adapter).get("modalities") if adapter else None
+    told = _group_facts(tribe) | (read_facts(adapter) if adapter else {})
+    window_s = told["window_s"]
+    _check_overlap(options.overlap_s, window_s)
     timeline = timeline_of_files(*stimulus)
+    modalities = told["modalities"]
+    check_usable(tribe, timeline, modalities, "the stimulus")
     progress.step("Extracting features")
-    choice = FeatureChoice(encoders=options.encoders, store=options.store)
-    modalities = [name for name in (wanted or tribe.config.modalities) if tribe.config.modalities[name]]
-    _check_usable(timeline, modalities)
-    features = extract(
-        timeline, encoders_of(tribe, choice), modalities, options.store, options.device, progress.advance
-    )
-    progress.step("Predicting")
+    chosen = encoders_of(tribe, told["encoders"] if options.encoders == "checkpoint" else options.encoders)
+    features = extract(timeline, chosen, modalities, options.store, options.device, progress.advance)
+    windows = joined_how(window_s, options.overlap_s)
+    progress.step(f"Predicting: {windows}")
     model, row = fitted.apply(tribe), 0 if fitted.tensors else None
-    values = predict_run(model, without_bold(features), row, window_s=WINDOW_S, stride_s=WINDOW_S - options.overlap_s)
-    space = read_facts(adapter)["space"] if adapter else tribe.config.space
-    return write_prediction(values, space, out, f"{_stem(stimulus)}_desc-{fitted.method}")
+    values = predict_run(model, without_bold(features), row, window_s=window_s, stride_s=window_s - options.overlap_s)
+    facts = {"HemodynamicLag": told["lag_s"], "Windows": windows}
+    return write_prediction(values, told["space"], out, f"{_stem(stimulus)}_desc-{fitted.method}", facts)
 
 
-def _check_usable(timeline: Timeline, modalities: Sequence[str]) -> None:
-    kinds = {"video": "video", "audio": "audio", "text": "word"}
-    if not any(timeline.of_kind(kinds[name]) for name in modalities):
-        raise FeatureError(
-            f"the stimulus has none of the modalities that the model uses ({', '.join(modalities)})",
-            hint="give a film, a sound, or --words with word timings",
+def _group_facts(tribe: Tribe) -> dict[str, Any]:
+    """What an adapter's facts would say of the unseen subject."""
+    config = tribe.config
+    return {
+        "modalities": [name for name, size in config.modalities.items() if size is not None],
+        "encoders": "checkpoint",
+        "space": config.space,
+        "lag_s": config.lag_s,
+        "window_s": min(WINDOW_S, float(longest_window(config) // FEATURE_HZ)),
+    }
+
+
+def _check_overlap(overlap_s: float, window_s: float) -> None:
+    if not 0 <= overlap_s < window_s or overlap_s != round(overlap_s):
+        raise StimulusError(
+            f"an overlap of {overlap_s:g} s, expected whole seconds below {window_s:g}",
+            hint=f"--overlap {window_s // 2:g}",
         )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,14 +17,20 @@ from tribetune.bold.run import Run
 from tribetune.bold.tables import TableSpec, list_table_runs, list_table_subjects, read_table
 from tribetune.errors import BoldError, FeatureError, LeakageError, StimulusError
 from tribetune.features.encoders import Encoders, encoders, named_set
-from tribetune.features.extract import extract
+from tribetune.features.extract import EVENT_KINDS, extract
 from tribetune.model.checkpoint import checkpoint_hash
+from tribetune.model.inputs import longest_window
 from tribetune.model.tribe import Tribe
 from tribetune.progress import Progress
-from tribetune.recipe import BlockSplit, Data, FeatureChoice, Recipe, Tables
-from tribetune.splits import Split, check_enough, limit_calibration, split_by_block, split_by_run, windows_of
+from tribetune.recipe import BlockSplit, Data, Recipe, Tables
+from tribetune.splits import Part, Split, check_enough, limit_calibration, split_by_block, split_by_run, windows_of
 from tribetune.stimulus.timeline import Timeline, timeline_of_events, timeline_of_files
+from tribetune.study.provenance import short_names
+from tribetune.timing import FEATURE_HZ
 from tribetune.windows import AlignedRun, Window, align
+
+OWN_FOLDER = "a folder"
+"""What an adapter says of encoders that are a lab's own: where they lie is nobody's business."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,15 @@ class Prepared:
     tribe : Tribe
         The frozen checkpoint.
     base : mapping
-        Its name, hash and licence.
+        Its name and hash.
     split : Split
         Aligned runs for training, validation and test.
     inputs : tuple of Path
         Every BOLD and media file that was read.
     timelines : mapping of run label to str
         Hash of each run's events and words.
+    encoders : str
+        Name or folder of the encoders that made the features.
     notes : list of str
         What a reader of the results must know.
     """
@@ -54,6 +62,7 @@ class Prepared:
     split: Split
     inputs: tuple[Path, ...]
     timelines: Mapping[str, str]
+    encoders: str
     notes: list[str] = field(default_factory=list)
 
     @cached_property
@@ -63,7 +72,7 @@ class Prepared:
         return windows_of(self.split.training, windows.duration_s, windows.stride_s)
 
     @property
-    def test(self) -> tuple:
+    def test(self) -> tuple[Part, ...]:
         """The held-out parts."""
         return self.split.test
 
@@ -82,8 +91,9 @@ class Prepared:
     @property
     def fingerprint(self) -> dict[str, Any]:
         """What decides the results beside the recipe."""
-        stats = {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in self.inputs}
-        return {"checkpoint": self.base["hash"], "inputs": dict(sorted(stats.items())), "timelines": self.timelines}
+        found = {name: path.stat() for name, path in sorted(short_names(self.inputs).items())}
+        stats = {name: [stat.st_size, stat.st_mtime_ns] for name, stat in found.items()}
+        return {"checkpoint": self.base["hash"], "inputs": stats, "timelines": self.timelines}
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -97,8 +107,9 @@ class Prepared:
             "n_outputs": int(self.split.test[0].aligned.bold.shape[1]),
             "cleaning": data.cleaning,
             "lag_s": self.recipe.windows.hemodynamic_lag_s,
+            "window_s": self.recipe.windows.duration_s,
             "modalities": list(self.recipe.features.modalities),
-            "encoders": self.tribe.config.encoders,
+            "encoders": self.encoders if Path(self.encoders).name == self.encoders else OWN_FOLDER,
         }
 
     def held_out(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -119,9 +130,13 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
     """
     tribe = Tribe.from_pretrained(recipe.checkpoint).requires_grad_(False).eval()
     base = {"name": Path(recipe.checkpoint).name, "hash": checkpoint_hash(recipe.checkpoint)}
+    base["licence"] = tribe.config.licence
     notes: list[str] = []
     runs = table_runs(recipe.data, notes) if recipe.data.tables else bids_runs(recipe.data)
-    chosen = encoders_of(tribe, recipe.features)
+    check_window(tribe, recipe.windows.duration_s)
+    for run, timeline in runs:
+        check_usable(tribe, timeline, recipe.features.modalities, run.label)
+    chosen = encoders_of(tribe, recipe.features.encoders)
     aligned = []
     for run, timeline in runs:
         progress.advance(f"Features of {run.label}", 0.0)
@@ -132,7 +147,45 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
     media = [event.file for _, timeline in runs for event in timeline.events if event.file]
     inputs = [path for run, _ in runs for path in run.sources] + media
     timelines = {run.label: _digest(timeline) for run, timeline in runs}
-    return Prepared(recipe, tribe, base, split, tuple(dict.fromkeys(inputs)), timelines, notes)
+    return Prepared(recipe, tribe, base, split, tuple(dict.fromkeys(inputs)), timelines, chosen.name, notes)
+
+
+def check_window(tribe: Tribe, window_s: float) -> None:
+    """Refuse windows longer than the checkpoint takes.
+
+    Raises
+    ------
+    FeatureError
+        With the longest that it takes.
+    """
+    longest_s = longest_window(tribe.config) / FEATURE_HZ
+    if window_s > longest_s:
+        raise FeatureError(
+            f"windows of {window_s:g} s, the checkpoint takes at most {longest_s:g} s",
+            hint=f"set windows.duration_s to {longest_s:g} or less",
+        )
+
+
+def check_usable(tribe: Tribe, timeline: Timeline, modalities: Sequence[str], where: str) -> None:
+    """Refuse modalities that the model does not know, and a stimulus that has none of those it uses.
+
+    Raises
+    ------
+    FeatureError
+        Before anything is extracted.
+    """
+    known = [name for name, size in tribe.config.modalities.items() if size is not None]
+    unknown = [name for name in modalities if name not in known]
+    if unknown:
+        raise FeatureError(
+            f"the checkpoint does not use {' and '.join(unknown)}, only {', '.join(known)}",
+            hint=f"set features.modalities to [{', '.join(known)}]",
+        )
+    if not any(timeline.of_kind(EVENT_KINDS[name]) for name in modalities):
+        raise FeatureError(
+            f"{where} has none of the modalities that the model uses ({', '.join(modalities)})",
+            hint="give a film, a sound, or word timings",
+        )
 
 
 def bids_runs(data: Data) -> list[tuple[Run, Timeline]]:
@@ -151,7 +204,8 @@ def table_runs(data: Data, notes: list[str]) -> list[tuple[Run, Timeline]]:
         raise BoldError("no tables in the recipe", hint="set data.tables.path")
     spec = TableSpec(**tables.model_dump(exclude={"media", "words"}))
     usable = list_table_subjects(spec)
-    notes.append(f"{len(usable)} subjects have a usable table; this is sub-{data.subject}.")
+    if len(usable) > 1:
+        notes.append(f"{len(usable)} subjects have a usable table; this is sub-{data.subject}.")
     found = []
     for name in list_table_runs(spec, data.subject):
         run = read_table(spec, data.subject, name)
@@ -172,7 +226,7 @@ def _table_stimulus(tables: Tables, subject: str, run: str) -> Timeline:
     return timeline_of_files([paths[0]] if paths[0] else [], paths[1])
 
 
-def encoders_of(tribe: Tribe, choice: FeatureChoice) -> Encoders:
+def encoders_of(tribe: Tribe, name: str) -> Encoders:
     """The encoders that a recipe asks for; ``checkpoint`` means those that made the checkpoint's features.
 
     Raises
@@ -180,8 +234,10 @@ def encoders_of(tribe: Tribe, choice: FeatureChoice) -> Encoders:
     FeatureError
         If the checkpoint does not say.
     """
-    if choice.encoders != "checkpoint":
-        return encoders(choice.encoders)
+    if name == OWN_FOLDER:
+        raise FeatureError("the adapter was fitted with encoders in a folder", hint="give that folder by --encoders")
+    if name != "checkpoint":
+        return encoders(name)
     told = tribe.config.encoders
     named = {facts.get("encoders") for facts in told.values()}
     if len(named) == 1 and None not in named:

@@ -129,6 +129,7 @@ def _config(recipe: PretrainRecipe, aligned: list[AlignedRun], chosen: Encoders)
         space="fsaverage5",
         subjects=[f"sub-{name}" for name in _subjects(recipe.cohort.subjects)],
         lag_s=recipe.windows.hemodynamic_lag_s,
+        licence="apache-2.0",  # trained on our own simulation
         encoders=encoder_facts(chosen, recipe.features.modalities),
         **recipe.model.model_dump(),
     )

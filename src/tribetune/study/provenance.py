@@ -38,8 +38,19 @@ def provenance(
         "seed": seed,
         "base": dict(base),
         "timelines": dict(timelines),
-        "inputs": {path.name: hash_file(path) for path in sorted(set(inputs))},
+        "inputs": {name: hash_file(path) for name, path in sorted(short_names(inputs).items())},
     }
+
+
+def short_names(paths: Iterable[Path]) -> dict[str, Path]:
+    """Each file under its name, with as many of its folders as tell files of one name apart."""
+    distinct = list(dict.fromkeys(paths))
+    longest = max((len(path.parts) for path in distinct), default=1)
+    for n_parts in range(1, longest):
+        names = ["/".join(path.parts[-n_parts:]) for path in distinct]
+        if len(set(names)) == len(names):
+            return dict(zip(names, distinct, strict=True))
+    return {path.as_posix(): path for path in distinct}
 
 
 def _without_folder(word: str) -> str:
