@@ -15,7 +15,7 @@ def tribe():
     torch.manual_seed(0)
     config = TribeConfig(
         modalities={"text": (2, 5), "audio": (1, 4), "video": (2, 3)}, hidden=96, depth=2, heads=3, low_rank=8,
-        n_outputs=N_OUTPUTS, rows=1, space="table",
+        n_outputs=N_OUTPUTS, rows=1, space="table", subject_dropout=0.2,
     )  # fmt: skip
     return Tribe(config).requires_grad_(False).eval()
 

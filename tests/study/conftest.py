@@ -20,7 +20,7 @@ def study_folder(tmp_path_factory):
     torch.manual_seed(0)
     config = TribeConfig(
         modalities={"text": (2, 64)}, hidden=64, depth=1, heads=2, low_rank=6, n_outputs=N_REGIONS, rows=1,
-        space="table", encoders={"text": {"encoders": "tiny"}},
+        space="table", subject_dropout=0.1, encoders={"text": {"encoders": "tiny"}},
     )  # fmt: skip
     tribe = Tribe(config).eval()
     save_checkpoint(tribe, folder / "checkpoint")

@@ -8,6 +8,7 @@ from tribetune.model.tribe import Tribe, TribeConfig
 from tribetune.progress import Silent
 from tribetune.recipe import read_recipe
 from tribetune.shipped import shipped_recipes
+from tribetune.study.adapt import adapt
 from tribetune.study.prepare import check_window, encoders_of, prepare
 from tribetune.study.provenance import short_names
 
@@ -59,3 +60,15 @@ def test_a_real_listener_of_alice_is_read_split_and_aligned(data_folder, study_f
 def test_the_listener_who_was_not_measured_is_refused(data_folder, study_folder, tmp_path):
     with pytest.raises(BoldError, match="all zeros"):
         prepare(alice(data_folder, study_folder, tmp_path, "data.subject=s33"), Silent())
+
+
+def test_a_real_listener_is_adapted_and_scored_beside_a_null(data_folder, study_folder, tmp_path):
+    own = [f"data.tables.path={data_folder}/alice/alice_brennan2016_rois.npz", f"checkpoint={study_folder}/checkpoint"]
+    own += [f"features.store={tmp_path}/features", "evaluation.bootstrap_draws=100"]
+    result = adapt(str(shipped_recipes()["alice-listening"]), own, tmp_path / "run")
+    rows = {row["method"]: row for row in result.rows}
+    assert not rows["zero-shot"]["defined"]
+    assert rows["readout"]["n_outputs"] == rows["fir"]["n_outputs"] == 6
+    assert rows["readout"]["null_95"] > 0
+    assert rows["readout"]["trained_parameters"] == 6 * 6 + 6
+    assert ("beats the FIR baseline" in result.verdict) == (rows["readout"]["delta_fir"]["interval"][0] > 0)

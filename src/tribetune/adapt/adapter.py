@@ -94,8 +94,14 @@ def with_row(tribe: Tribe, weights: Float[Tensor, "readout output"], bias: Float
     if keeps_unseen:
         rows.append((block.weights[-1].detach(), block.bias[-1].detach()))
     model = share(tribe)
+    dropout = tribe.config.subject_dropout if keeps_unseen else 0.0  # of the unseen row, which is gone
     model.config = dataclasses.replace(
-        tribe.config, n_outputs=weights.shape[1], rows=len(rows), unseen_row=keeps_unseen, subjects=[]
+        tribe.config,
+        n_outputs=weights.shape[1],
+        rows=len(rows),
+        unseen_row=keeps_unseen,
+        subject_dropout=dropout,
+        subjects=[],
     )
     with torch.device("meta"):
         model.subjects = SubjectBlock(len(rows), *weights.shape)
