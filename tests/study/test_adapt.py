@@ -104,7 +104,7 @@ def test_without_baselines_outputs_are_not_chosen_and_the_notes_say_so(study_fol
 def without_unseen_row(study_folder, tmp_path):
     """The same checkpoint where its only row is somebody's."""
     tribe = load_checkpoint(study_folder / "checkpoint")
-    tribe.config = replace(tribe.config, unseen_row=False, subjects=["sub-99"])
+    tribe.config = replace(tribe.config, unseen_row=False, subject_dropout=0.0, subjects=["sub-99"])
     save_checkpoint(tribe, tmp_path / "named")
     return str(tmp_path / "named")
 
