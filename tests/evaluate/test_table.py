@@ -58,17 +58,17 @@ def test_two_methods_have_a_sentence_each():
 
 def test_rows_are_in_order_with_costs_and_paired_differences():
     costs = {"zero-shot": Cost(0, 0, 1.0), "fir": Cost(24, 100, 2.0), "readout": Cost(24, 10, 3.0)}
-    rows = table_rows(bootstrap(zero_shot=0.1, fir=0.05, readout=0.2), costs, {}, dict.fromkeys(costs, 0.02))
+    rows = table_rows(bootstrap(zero_shot=0.1, fir=0.05, readout=0.2), costs, {}, dict.fromkeys(costs, (0.02, 0.05)))
     assert [row["method"] for row in rows] == list(costs)
     assert rows[0]["delta_zero_shot"] is None
     assert np.isclose(rows[2]["delta_fir"]["mean"], 0.15)
-    assert (rows[2]["trained_parameters"], rows[2]["null_95"]) == (10, 0.02)
+    assert (rows[2]["trained_parameters"], rows[2]["null_95"], rows[2]["null_95_selected"]) == (10, 0.02, 0.05)
     assert (rows[2]["n_outputs"], rows[2]["n_selected"]) == (4, 4)
 
 
 def test_a_method_that_is_not_defined_has_its_reason_and_no_score():
     costs = {"zero-shot": Cost(0, 0, 0.0), "fir": Cost(24, 100, 2.0)}
-    row, other = table_rows(bootstrap(fir=0.05), costs, {"zero-shot": "no unseen row"}, {"fir": 0.02})
+    row, other = table_rows(bootstrap(fir=0.05), costs, {"zero-shot": "no unseen row"}, {"fir": (0.02, 0.05)})
     assert not row["defined"]
     assert np.isnan(row["mean_r"])
     assert row["reason"] == "no unseen row"

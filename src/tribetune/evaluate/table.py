@@ -31,11 +31,11 @@ class Cost:
 
 
 def table_rows(
-    bootstrap: Bootstrap, costs: Mapping[str, Cost], missing: Mapping[str, str], nulls: Mapping[str, float]
+    bootstrap: Bootstrap, costs: Mapping[str, Cost], missing: Mapping[str, str], nulls: Mapping[str, Sequence[float]]
 ) -> list[dict[str, Any]]:
     """One row per method in the order of ``costs``; a method in ``missing`` is there with its reason and no score.
 
-    ``nulls`` holds each method's 95th percentile of the mean r by chance.
+    ``nulls`` holds each method's 95th percentile of the mean r by chance, over each set of outputs.
     """
     rows = []
     for method, cost in costs.items():
@@ -45,7 +45,7 @@ def table_rows(
             continue
         everywhere, selected = bootstrap.score(method, ALL), bootstrap.score(method, SELECTED)
         row |= {"mean_r": everywhere.mean, "interval": list(everywhere.interval), "n_outputs": everywhere.n_outputs}
-        row |= {"null_95": nulls[method]}
+        row |= {"null_95": nulls[method][ALL], "null_95_selected": nulls[method][SELECTED]}
         row |= {"mean_r_selected": selected.mean, "n_selected": selected.n_outputs}
         row |= {"interval_selected": list(selected.interval)}
         row |= {f"delta_{_key(name)}": _delta(bootstrap, method, name) for name in BASELINES}

@@ -16,7 +16,7 @@ from tribetune.evaluate.bootstrap import Bootstrap, HeldOut, bootstrap_scores
 from tribetune.evaluate.null import shift_null
 from tribetune.evaluate.predict import predict_run
 from tribetune.evaluate.selection import select_outputs
-from tribetune.evaluate.table import ALL, Cost, table_rows, verdict
+from tribetune.evaluate.table import Cost, table_rows, verdict
 from tribetune.files import whole, write_json, write_text
 from tribetune.model.tribe import Tribe
 from tribetune.progress import Progress, Silent
@@ -199,8 +199,8 @@ def _stage(
     return kept, float(kept["seconds"])
 
 
-def _scored(study: Prepared, fitted: Fitted) -> tuple[Bootstrap, dict[str, float]]:
-    """Scores with their intervals, and each method's 95th percentile of the mean r by chance."""
+def _scored(study: Prepared, fitted: Fitted) -> tuple[Bootstrap, dict[str, list[float]]]:
+    """Scores with their intervals, and each method's 95th percentile of the mean r by chance, per set of outputs."""
     if not fitted.predicted:
         raise AdaptationError("nothing to score", hint="choose a method other than zero-shot, or add baselines")
     mask, bold, runs = study.held_out()
@@ -213,11 +213,13 @@ def _scored(study: Prepared, fitted: Fitted) -> tuple[Bootstrap, dict[str, float
     predicted = {method: values[mask] for method, values in fitted.predicted.items()}
     block, draws = round(choice.bootstrap_block_s), choice.bootstrap_draws
     bootstrap = bootstrap_scores(predicted, held_out, sets, block=block, draws=draws, seed=seed)
-    nulls = {}
-    for method, values in predicted.items():
-        chance = shift_null(values, held_out, bootstrap.sets[ALL], draws=draws, seed=seed)
-        nulls[method] = float(np.percentile(chance, 95))
+    nulls = {method: _chance(values, held_out, bootstrap.sets, draws, seed) for method, values in predicted.items()}
     return bootstrap, nulls
+
+
+def _chance(predicted: np.ndarray, held_out: HeldOut, sets: np.ndarray, draws: int, seed: int) -> list[float]:
+    found = [shift_null(predicted, held_out, outputs, draws=draws, seed=seed) for outputs in sets]
+    return [float(np.percentile(values, 95)) for values in found]
 
 
 def _save(study: Prepared, path: Path, bootstrap: Bootstrap, rows: list[dict[str, Any]], sentence: str) -> None:
