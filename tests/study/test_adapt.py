@@ -123,6 +123,13 @@ def test_another_study_does_not_overwrite_a_run(finished, study_folder):
         adapt(str(study_folder / "recipe.yaml"), [f"adaptation.method={method}", "seed=34"], result.folder)
 
 
+def test_a_lag_that_is_not_the_checkpoints_and_the_level_of_chance_are_told(study_folder, tmp_path):
+    own = ["windows.hemodynamic_lag_s=4", "adaptation.method=zero-shot"]
+    notes = adapt(str(study_folder / "recipe.yaml"), own, tmp_path / "run").notes
+    assert any("trained at a lag of 5 s, this study's is 4 s" in note for note in notes)
+    assert any("By chance" in note for note in notes)
+
+
 def test_a_folder_with_other_things_is_not_written_into(study_folder, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(RecipeError, match="not empty"):

@@ -214,6 +214,11 @@ def _scored(study: Prepared, fitted: Fitted) -> tuple[Bootstrap, dict[str, list[
     block, draws = round(choice.bootstrap_block_s), choice.bootstrap_draws
     bootstrap = bootstrap_scores(predicted, held_out, sets, block=block, draws=draws, seed=seed)
     nulls = {method: _chance(values, held_out, bootstrap.sets, draws, seed) for method, values in predicted.items()}
+    everywhere, chosen = (max(levels) for levels in zip(*nulls.values(), strict=True))
+    study.notes.append(
+        f"By chance, that is by the same predictions at the wrong time, 95 % stay below {everywhere:.3f} (all)"
+        f" and {chosen:.3f} (chosen)."
+    )
     return bootstrap, nulls
 
 

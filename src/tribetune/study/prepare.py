@@ -134,6 +134,11 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
     notes: list[str] = []
     runs = table_runs(recipe.data, notes) if recipe.data.tables else bids_runs(recipe.data)
     check_window(tribe, recipe.windows.duration_s)
+    if recipe.windows.hemodynamic_lag_s != tribe.config.lag_s:
+        notes.append(
+            f"The checkpoint was trained at a lag of {tribe.config.lag_s:g} s, this study's is"
+            f" {recipe.windows.hemodynamic_lag_s:g} s: its predictions come as much too early or late."
+        )
     for run, timeline in runs:
         check_usable(tribe, timeline, recipe.features.modalities, run.label)
     chosen = encoders_of(tribe, recipe.features.encoders)
