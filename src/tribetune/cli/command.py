@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from tribetune.cli.stderr import open_log
+from tribetune.cli.stop import heeding_ctrl_c
 from tribetune.errors import TribetuneError
 
 OURS, YOURS, STOPPED = 1, 2, 130
@@ -44,7 +45,8 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **kwargs: Any) -> None:
         open_log()
         try:
-            function(*args, **kwargs)
+            with heeding_ctrl_c():
+                function(*args, **kwargs)
         except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
             raise
         except BaseException as error:  # noqa: BLE001 - the outermost place: every error is told here

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tribetune.cli.stop import check_stopped
 from tribetune.progress import Progress
 
 if TYPE_CHECKING:
@@ -80,11 +81,13 @@ class Lines:
 
     def step(self, description: str) -> None:
         """Print the step."""
+        check_stopped()
         self.seen = {description}
         console().print(description, markup=False)
 
     def advance(self, description: str, fraction: float) -> None:  # noqa: ARG002 - a log file needs no bar
         """Print the part of a step when it is first heard of."""
+        check_stopped()
         if description not in self.seen:
             self.seen.add(description)
             console().print(f"  {description}", markup=False)
@@ -106,11 +109,13 @@ class Live:
 
     def step(self, description: str) -> None:
         """Begin a step; the step before it is done."""
+        check_stopped()
         self.finish()
         self.current = description, self.bars.add_task(description, total=None)
 
     def advance(self, description: str, fraction: float) -> None:
         """Move the bar of that name; a name not heard before is the next part of the step."""
+        check_stopped()
         if self.current is not None and self.current[0] == description:
             self.bars.update(self.current[1], total=1.0, completed=fraction)
             return
