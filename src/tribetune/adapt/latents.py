@@ -110,7 +110,7 @@ def choose(candidates: Sequence[float], score: Callable[[float], float]) -> tupl
     return best, {f"{candidate:g}": value for candidate, value in scores.items()}
 
 
-def mean_score(predicted: Sequence[Tensor], latents: Sequence[Latents], outputs: Tensor) -> float:
+def mean_score(predicted: Sequence[Tensor], latents: Sequence[Latents]) -> float:
     """Mean r over outputs of left-out windows; NaN where no output has a score."""
-    r = pearson_r(torch.cat(list(predicted)), torch.cat([part.bold[:, outputs] for part in latents]))
+    r = pearson_r(torch.cat(list(predicted)), torch.cat([part.bold for part in latents]))
     return float(r.nanmean())

@@ -151,8 +151,6 @@ def _trunk_step(
 def _choose_lora_rate(
     tribe: Tribe, windows: Sequence[Window], latents: Sequence[Latents], course: Course
 ) -> tuple[float, dict[str, float]]:
-    outputs = torch.arange(latents[0].bold.shape[1])
-
     def score(rate: float) -> float:
         scores = []
         for left_out in inner_folds([part.run for part in latents]):
@@ -160,7 +158,7 @@ def _choose_lora_rate(
             model, descent = train(tribe, _pick(windows, ~left_out), _pick(latents, ~left_out), fold)
             held = _pick(latents, left_out)
             predicted = _predicted(model, descent, _pick(windows, left_out))
-            scores.append(mean_score(predicted, held, outputs))
+            scores.append(mean_score(predicted, held))
         return float(np.mean(scores))
 
     return choose(RATES, score)

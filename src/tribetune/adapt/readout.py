@@ -179,7 +179,6 @@ def choose_rate(
     outputs = defined[order[:_SEARCH_OUTPUTS]]
     few = [Latents(part.values, part.bold[:, outputs], part.run) for part in latents]
     origin = start[0][:, outputs], start[1][outputs]
-    everything = torch.arange(len(outputs))
     folds = inner_folds([part.run for part in latents])
 
     def score(rate: float) -> float:
@@ -188,7 +187,7 @@ def choose_rate(
             train = [part for part, out in zip(few, left_out, strict=True) if not out]
             held = [part for part, out in zip(few, left_out, strict=True) if out]
             descent = descend(train, origin, Schedule(rate, plan.epochs, plan.block, plan.seed))
-            scores.append(mean_score([descent.predict(part.values) for part in held], held, everything))
+            scores.append(mean_score([descent.predict(part.values) for part in held], held))
         return float(np.mean(scores))
 
     return choose(RATES, score)

@@ -140,7 +140,7 @@ def _baselines(study: Prepared, folder: RunFolder, progress: Progress) -> Fitted
 
 
 def _zero_shot(study: Prepared) -> dict[str, np.ndarray]:
-    test = [_predicted(study, study.tribe, None, part) for part in study.test]
+    test = [_predicted(study, study.tribe, None, part) for part in study.split.test]
     return {"test": np.concatenate(test), "calibration": zero_shot_calibration(study)}
 
 
@@ -152,8 +152,8 @@ def _adapted(
 
     def predict() -> dict[str, np.ndarray]:
         model = adapter.apply(study.tribe)
-        parts = [_predicted(study, model, 0, part) for part in study.test]
-        for part, values in zip(study.test, parts, strict=True):
+        parts = [_predicted(study, model, 0, part) for part in study.split.test]
+        for part, values in zip(study.split.test, parts, strict=True):
             stem = f"{part.aligned.label}_desc-{method}"
             write_prediction(values, study.recipe.data.space, folder.path / "predictions", stem, _stated(study, part))
         return {"test": np.concatenate(parts)}

@@ -23,7 +23,7 @@ from tribetune.model.inputs import longest_window
 from tribetune.model.tribe import Tribe
 from tribetune.progress import Progress
 from tribetune.recipe import BlockSplit, Data, Recipe, Tables
-from tribetune.splits import Part, Split, check_enough, limit_calibration, split_by_block, split_by_run, windows_of
+from tribetune.splits import Split, check_enough, limit_calibration, split_by_block, split_by_run, windows_of
 from tribetune.stimulus.timeline import Timeline, timeline_of_events, timeline_of_files
 from tribetune.study.provenance import short_names
 from tribetune.timing import FEATURE_HZ
@@ -70,11 +70,6 @@ class Prepared:
         """The training windows."""
         windows = self.recipe.windows
         return windows_of(self.split.training, windows.duration_s, windows.stride_s)
-
-    @property
-    def test(self) -> tuple[Part, ...]:
-        """The held-out parts."""
-        return self.split.test
 
     @property
     def calibration_minutes(self) -> float:
