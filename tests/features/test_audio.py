@@ -1,6 +1,7 @@
 """Sound to features."""
 
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ def write_wav(path: Path, samples: np.ndarray, hz: int = 16000) -> Path:
 
 
 def encode(path: Path, tiny: Encoders, chunk_s: tuple[float, float] = (60.0, 30.0)) -> np.ndarray:
-    return np.concatenate(list(encode_sound(path, tiny["audio"], CPU, chunk_s)), axis=2)
+    chosen = replace(tiny["audio"], options=replace(tiny["audio"].options, chunk_s=chunk_s))
+    return np.moveaxis(np.concatenate(list(encode_sound(path, chosen, CPU))), 0, -1)
 
 
 @pytest.mark.parametrize(

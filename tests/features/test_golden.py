@@ -58,7 +58,7 @@ def encoder(folder: Path, modality: str, **options: object) -> Encoder:
 
 
 def series(blocks: object) -> np.ndarray:
-    return np.concatenate(list(blocks), axis=2)  # ty: ignore[invalid-argument-type]
+    return np.moveaxis(np.concatenate(list(blocks)), 0, -1)  # ty: ignore[invalid-argument-type]
 
 
 @pytest.mark.parametrize("context", [1024, 16])
@@ -92,7 +92,7 @@ def test_contexts_longer_than_the_tokenizer_allows(
     ("name", "file"), [pytest.param("clip", "clip.mp4", marks=pytest.mark.slow), ("sound", "sound.wav")]
 )
 def test_sound(folder: Path, golden: dict, name: str, file: str) -> None:
-    states = series(encode_sound(folder / file, encoder(folder, "audio"), CPU, (1e9, 0)))
+    states = series(encode_sound(folder / file, encoder(folder, "audio", chunk_s=(1e9, 0.0)), CPU))
     np.testing.assert_allclose(states, golden[f"audio/{name}/all/native2hz"], **TOLERANCE)
     onset_s = 3.7 if name == "sound" else 0.0
     for setting in ("released", "defaults"):
@@ -102,7 +102,7 @@ def test_sound(folder: Path, golden: dict, name: str, file: str) -> None:
 
 
 def test_sound_in_chunks(folder: Path, golden: dict) -> None:
-    states = series(encode_sound(folder / "clip.mp4", encoder(folder, "audio"), CPU, (30.0, 15.0)))
+    states = series(encode_sound(folder / "clip.mp4", encoder(folder, "audio", chunk_s=(30.0, 15.0)), CPU))
     placed = place_series([(0.0, 75.0, grouped(states, "defaults", "audio"))], 100.0)
     np.testing.assert_allclose(placed, golden["audio/clipchunk/defaults/w0"], **TOLERANCE)
 

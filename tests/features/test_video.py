@@ -19,7 +19,7 @@ PLAIN = Preparation(shortest=8, crop=(8, 8), mean=(0, 0, 0), std=(1, 1, 1), full
 
 
 def encode(path: Path, chosen: Encoders) -> np.ndarray:
-    return np.concatenate(list(encode_video(path, chosen["video"], CPU)), axis=2)
+    return np.moveaxis(np.concatenate(list(encode_video(path, chosen["video"], CPU))), 0, -1)
 
 
 def test_a_clip_ends_with_its_step_and_begins_four_seconds_before() -> None:

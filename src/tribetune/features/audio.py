@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 ENCODER_HZ = 16000
 """Sampling rate of the encoder's input."""
 
-CHUNK_S = (60.0, 30.0)
-"""Sound is cut every minute, but no cut leaves less than half a minute (spec e.4)."""
-
 _SHORTEST_SAMPLES = 1600
 """Shorter sound is filled with silence: the encoder needs some frames to look at."""
 
@@ -33,9 +30,7 @@ def chunk_spans(duration_s: float, longest_s: float, shortest_s: float) -> list[
     return [(start, end - start) for start, end in zip(cuts, ends, strict=True)]
 
 
-def encode_sound(
-    path: Path, encoder: Encoder, device: "torch.device", chunk_s: tuple[float, float] = CHUNK_S
-) -> Iterator[Float[np.ndarray, "layer dim time"]]:
+def encode_sound(path: Path, encoder: Encoder, device: "torch.device") -> Iterator[Float[np.ndarray, "time layer dim"]]:
     """Encode a file's sound.
 
     Parameters
@@ -44,12 +39,10 @@ def encode_sound(
     encoder : Encoder
         A Wav2Vec2-BERT.
     device : torch.device
-    chunk_s : tuple of float
-        Longest and shortest stretch that is encoded at once, in seconds.
 
     Yields
     ------
-    array of shape (n_layers, dim, n_steps)
+    array of shape (n_steps, n_layers, dim)
         float32 at 2 Hz; in total one step per half second of the file.
 
     Notes
@@ -61,7 +54,7 @@ def encode_sound(
     spectrogram = SeamlessM4TFeatureExtractor.from_pretrained(encoder.folder)
     model = encoder.load(device)
     media = probe(path)
-    for samples in sound(path, chunk_spans(media.duration_s, *chunk_s)):
+    for samples in sound(path, chunk_spans(media.duration_s, *encoder.options.chunk_s)):
         n_steps = max(1, to_step(samples.shape[1] / media.sample_hz))
         prepared = prepare_sound(samples, media.sample_hz)
         bands = spectrogram(prepared, sampling_rate=ENCODER_HZ, return_tensors="pt")["input_features"]
@@ -88,7 +81,7 @@ def prepare_sound(samples: Float[np.ndarray, "channel time"], hz: int) -> Float[
 
 def _encode(
     model: "PreTrainedModel", bands: "torch.Tensor", groups: Groups, n_steps: int
-) -> Float[np.ndarray, "layer dim time"]:
+) -> Float[np.ndarray, "time layer dim"]:
     import torch
     from torch.nn import functional
 
@@ -96,4 +89,4 @@ def _encode(
         states = model(bands, output_hidden_states=True).hidden_states
         picked = {s: functional.interpolate(states[s].mT, n_steps)[0] for s in wanted_states(groups)}
         means = [torch.stack([picked[state] for state in group]).mean(0) for group in groups]
-        return torch.stack(means).float().cpu().numpy()
+        return torch.stack(means).permute(2, 0, 1).float().cpu().numpy()

@@ -53,6 +53,15 @@ class Options:
     normed_last_state : bool
         Whether the last state of V-JEPA2 is the one after its final norm. transformers before 5.4 gave that one, later
         ones do not; the released TRIBE was trained when it did, so it is assumed here.
+    weights : {"float32", "stored"}
+        Precision of the encoders' weights. transformers before 5 loaded float32, later ones what the file stores (Llama
+        3.2: bfloat16); the released TRIBE is assumed to have been trained on float32.
+    chunk_s : tuple of float
+        Longest and shortest stretch of sound that is encoded at once, in seconds (spec e.4).
+    reference : bool
+        Repeat the reference's faults, too (``--reference-compatible``): films cut like sound, whose first frame stands
+        still in every chunk's first four seconds; padding counted as words; words without a sentence left out; and
+        features kept in float32.
     """
 
     setting: str = "released"
@@ -60,6 +69,9 @@ class Options:
     stride_words: int = 128
     frames: int | None = None
     normed_last_state: bool = True
+    weights: str = "float32"
+    chunk_s: tuple[float, float] = (60.0, 30.0)
+    reference: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,19 +130,23 @@ class Encoder:
         common = {
             "config": read_config(self.folder),
             "weights": hash_weights(self.folder),
+            "weights_dtype": self.options.weights,
             "setting": self.options.setting,
             "groups": [list(group) for group in self.groups],
+            **({"reference": True} if self.options.reference else {}),
         }
         if self.modality == "text":
             chosen = {name: getattr(self.options, name) for name in ("context_words", "stride_words")}
             return {**common, **chosen, "tokenizer": hash_tokenizer(self.folder)}
+        prepared = {**common, "preprocessor": self.preprocessor}
+        if self.modality == "audio" or self.options.reference:
+            prepared["chunk_s"] = list(self.options.chunk_s)
         if self.modality == "video":
-            chosen = {"frames": self.frames, "normed_last_state": self.options.normed_last_state}
-            return {**common, **chosen, "preprocessor": self.preprocessor}
-        return {**common, "preprocessor": self.preprocessor}
+            prepared |= {"frames": self.frames, "normed_last_state": self.options.normed_last_state}
+        return prepared
 
     def load(self, device: "torch.device") -> "PreTrainedModel":
-        """Load the encoder in float32, frozen.
+        """Load the encoder, frozen, in the precision that the options ask for.
 
         Raises
         ------
@@ -141,10 +157,11 @@ class Encoder:
         from safetensors import SafetensorError
         from transformers import AutoModel
 
+        dtype = torch.float32 if self.options.weights == "float32" else "auto"
         try:
             with _without_progress_bars():
                 model, report = AutoModel.from_pretrained(
-                    self.folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
+                    self.folder, dtype=dtype, output_loading_info=True, trust_remote_code=False
                 )
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise FeatureError(

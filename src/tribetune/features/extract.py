@@ -93,7 +93,7 @@ class _Work:
             from tribetune.features.text import encode_words
 
             blocks = encode_words(events, self.encoder, pick_device(self.device))
-            return np.concatenate(list(self._told(blocks, len(events), axis=0)))
+            return np.concatenate(list(self._told(blocks, len(events))))
 
         vectors = self._kept(content, {"words": len(events)}, make)
         return place_words(boxes, vectors, timeline.duration_s)
@@ -115,9 +115,9 @@ class _Work:
             encode = audio.encode_sound if self.encoder.modality == "audio" else video.encode_video
             blocks = encode(path, self.encoder, pick_device(self.device))
             n_steps = max(1, to_step(probe(path).duration_s))
-            return np.concatenate(list(self._told(blocks, n_steps, axis=2)), axis=2)
+            return np.concatenate(list(self._told(blocks, n_steps)))
 
-        return self._kept(hash_file(path), {"file": path.name}, make)
+        return np.moveaxis(self._kept(hash_file(path), {"file": path.name}, make), 0, -1)
 
     def _kept(self, content: str, about: dict[str, Any], make: Callable[[], np.ndarray]) -> np.ndarray:
         """Read an array from the store, or make and store it; either way the values are those at rest."""
@@ -129,11 +129,11 @@ class _Work:
         self.on_progress(self.encoder.modality, 1.0)
         return values
 
-    def _told(self, blocks: Iterator[np.ndarray], total: int, axis: int) -> Iterator[np.ndarray]:
+    def _told(self, blocks: Iterator[np.ndarray], total: int) -> Iterator[np.ndarray]:
         """Pass blocks on, and tell how far they reach."""
         done = 0
         for block in blocks:
-            done += block.shape[axis]
+            done += len(block)
             self.on_progress(self.encoder.modality, min(1.0, done / total))
             yield block
 

@@ -16,6 +16,9 @@ from tribetune.files import whole, write_json
 
 log = logging.getLogger(__name__)
 
+_FORMAT = 2
+"""Layout of the files: 2 is time first."""
+
 _DTYPES = {"F16": np.float16, "F32": np.float32}
 
 
@@ -39,7 +42,7 @@ class Entry:
     @property
     def name(self) -> str:
         """File name without suffix."""
-        return f"{self.modality}/{self.content[:16]}-{hash_json(dict(self.identity))[:16]}"
+        return f"{self.modality}/{self.content[:16]}-{hash_json([_FORMAT, dict(self.identity)])[:16]}"
 
 
 def hash_json(value: Any) -> str:

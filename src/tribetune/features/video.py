@@ -22,7 +22,7 @@ _BATCH_FRAMES = 512
 """Frames that are encoded at once: 8 clips of 64."""
 
 
-def encode_video(path: Path, encoder: Encoder, device: "torch.device") -> Iterator[Float[np.ndarray, "layer dim time"]]:
+def encode_video(path: Path, encoder: Encoder, device: "torch.device") -> Iterator[Float[np.ndarray, "time layer dim"]]:
     """Encode a film, decoding every frame once.
 
     Parameters
@@ -35,7 +35,7 @@ def encode_video(path: Path, encoder: Encoder, device: "torch.device") -> Iterat
 
     Yields
     ------
-    array of shape (n_layers, dim, n_steps)
+    array of shape (n_steps, n_layers, dim)
         float32 at 2 Hz; in total one step per half second of the file.
 
     Raises
@@ -83,14 +83,14 @@ class _Pooled:
         embeddings = model.get_submodule("encoder.embeddings")
         embeddings.register_forward_hook(lambda _module, _inputs, output: output.float())
 
-    def __call__(self, clips: "Float[torch.Tensor, 'clip frame 3 row column']") -> Float[np.ndarray, "layer dim clip"]:
+    def __call__(self, clips: "Float[torch.Tensor, 'clip frame 3 row column']") -> Float[np.ndarray, "clip layer dim"]:
         import torch
 
         with torch.inference_mode(), _half_precision(self.device):
             self.model(pixel_values_videos=clips, skip_predictor=True)
             groups = [torch.stack([self.means[state] for state in group]).mean(0) for group in self.groups]
             self.means.clear()
-            return torch.stack(groups).mT.float().cpu().numpy()
+            return torch.stack(groups, dim=1).float().cpu().numpy()
 
     def _hook(self, state: int) -> "Callable[[nn.Module, Any, Any], None]":
         def keep(_module: "nn.Module", _inputs: Any, output: Any) -> None:
