@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
 from tribetune.cli.app import build
-from tribetune.recipe import read_any_recipe
+from tribetune.recipe.file import read_any_recipe
 from tribetune.shipped import shipped_recipes
 
 ROOT = Path(__file__).parent.parent

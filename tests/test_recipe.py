@@ -6,7 +6,8 @@ import yaml
 
 from tribetune.adapt.methods import METHODS
 from tribetune.errors import RecipeError
-from tribetune.recipe import Adaptation, dump_recipe, read_any_recipe, read_pretrain_recipe, read_recipe, recipe_schema
+from tribetune.recipe.file import dump_recipe, read_any_recipe, read_pretrain_recipe, read_recipe, recipe_schema
+from tribetune.recipe.schema import Adaptation
 from tribetune.shipped import shipped_recipes
 
 MINIMAL = """

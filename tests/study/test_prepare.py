@@ -6,7 +6,7 @@ import pytest
 from tribetune.errors import BoldError, FeatureError
 from tribetune.model.tribe import Tribe, TribeConfig
 from tribetune.progress import Silent
-from tribetune.recipe import read_recipe
+from tribetune.recipe.file import read_recipe
 from tribetune.shipped import shipped_recipes
 from tribetune.study.adapt import adapt
 from tribetune.study.prepare import check_window, encoders_of, prepare

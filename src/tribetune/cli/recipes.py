@@ -62,7 +62,7 @@ def check(recipe: RecipeName, overrides: Overrides = None) -> None:
 
 def schema() -> None:
     """Print the JSON schema of a recipe, for editors."""
-    from tribetune.recipe import recipe_schema
+    from tribetune.recipe.file import recipe_schema
 
     print_json(recipe_schema())
 

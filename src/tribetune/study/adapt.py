@@ -20,7 +20,8 @@ from tribetune.evaluate.table import Cost, table_rows, verdict
 from tribetune.files import whole, write_json, write_text
 from tribetune.model.tribe import Tribe
 from tribetune.progress import Progress, Silent
-from tribetune.recipe import Recipe, dump_recipe, read_recipe
+from tribetune.recipe.file import dump_recipe, read_recipe
+from tribetune.recipe.schema import Recipe
 from tribetune.share.bundle import add_scores, load_adapter, save_adapter
 from tribetune.splits import Part
 from tribetune.study.baselines import fir_baseline, zero_shot_calibration

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from tribetune.model.tribe import Tribe
 from tribetune.progress import Silent
-from tribetune.recipe import PretrainRecipe, Recipe, read_any_recipe
+from tribetune.recipe.file import read_any_recipe
+from tribetune.recipe.pretraining import PretrainRecipe
+from tribetune.recipe.schema import Recipe
 from tribetune.splits import Split
 from tribetune.study.prepare import prepare
 

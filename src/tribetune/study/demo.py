@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from tribetune.progress import Progress, Silent
-from tribetune.recipe import Data, FeatureChoice, Readout, Recipe, RunSplit
+from tribetune.recipe.schema import Data, FeatureChoice, Readout, Recipe, RunSplit
 from tribetune.report.surface import score_maps
 from tribetune.simulate.cohort import simulate
 from tribetune.simulate.settings import CohortSettings

@@ -22,7 +22,7 @@ from tribetune.model.checkpoint import checkpoint_hash
 from tribetune.model.inputs import longest_window
 from tribetune.model.tribe import Tribe
 from tribetune.progress import Progress
-from tribetune.recipe import BlockSplit, Data, Recipe, Tables
+from tribetune.recipe.schema import BlockSplit, Data, Recipe, Tables
 from tribetune.splits import Split, check_enough, limit_calibration, split_by_block, split_by_run, windows_of
 from tribetune.stimulus.timeline import Timeline, timeline_of_events, timeline_of_files
 from tribetune.study.provenance import short_names

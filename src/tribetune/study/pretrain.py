@@ -14,7 +14,9 @@ from tribetune.model.checkpoint import save_checkpoint
 from tribetune.model.tribe import TribeConfig
 from tribetune.pretrain.fit import Training, keep_unseen, pretrain_tribe
 from tribetune.progress import Progress, Silent
-from tribetune.recipe import Data, PretrainRecipe, RunSplit, read_pretrain_recipe
+from tribetune.recipe.file import read_pretrain_recipe
+from tribetune.recipe.pretraining import PretrainRecipe
+from tribetune.recipe.schema import Data, RunSplit
 from tribetune.simulate.cohort import simulate
 from tribetune.simulate.settings import CohortSettings
 from tribetune.splits import Split, split_by_run

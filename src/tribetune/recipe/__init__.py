@@ -1,0 +1,1 @@
+"""A study on one page: its schema, and its file."""
