@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from tribetune.datamodule import WindowDataModule
+from tribetune.datamodule import Cutting, WindowDataModule
 from tribetune.errors import BoldError
 from tribetune.features.extract import Features
 from tribetune.splits import limit_calibration, split_by_block, split_by_run
@@ -28,7 +30,7 @@ def datamodule() -> WindowDataModule:
         make_aligned("3", modalities=("text", "audio")),
         make_aligned("4"),
     ]
-    return WindowDataModule(split_by_run([*runs, make_aligned("5")], [4], [5]), batch_size=4, stride_s=50)
+    return WindowDataModule(split_by_run([*runs, make_aligned("5")], [4], [5]), Cutting(stride_s=50), batch_size=4)
 
 
 def onsets(loader: DataLoader) -> list[list[float]]:
@@ -60,7 +62,7 @@ def test_the_order_depends_on_seed_and_epoch_alone(datamodule: WindowDataModule)
     assert onsets(second) == before
     second.sampler.set_epoch(1)
     assert onsets(second) != before
-    other = WindowDataModule(datamodule.split, batch_size=4, stride_s=50, seed=34)
+    other = WindowDataModule(datamodule.split, Cutting(stride_s=50), batch_size=4, seed=34)
     assert onsets(other.train_dataloader()) != before
 
 
@@ -106,3 +108,34 @@ def test_too_little_training_data_is_refused() -> None:
     split = split_by_run([make_aligned("1"), make_aligned("2")], [], [2])
     with pytest.raises(BoldError, match="60 s of training data"):
         WindowDataModule(limit_calibration(split, 1.0))
+
+
+@given(
+    lengths=st.lists(st.integers(101, 700), min_size=1, max_size=3),
+    stride=st.sampled_from([50, 100]),
+    epoch=st.integers(0, 5),
+)
+def test_random_phases_keep_to_their_part_and_need_as_many_steps_in_every_epoch(
+    lengths: list[int], stride: int, epoch: int
+) -> None:
+    runs = [make_aligned(str(k + 1), n) for k, n in enumerate(lengths)]
+    split = split_by_run([*runs, make_aligned("9")], [], [9])
+    loader = WindowDataModule(split, Cutting(stride_s=stride, random_phase=True), batch_size=1).train_dataloader()
+    n_batches = len(loader)
+    loader.sampler.set_epoch(epoch)
+    batches = list(loader)
+    assert len(batches) == n_batches
+    seen = np.concatenate([batch["bold"][0, batch["mask"][0], 0].numpy() for batch in batches]).astype(int).tolist()
+    everything = [1000 * (k + 1) + t for k, n in enumerate(lengths) for t in range(n)]
+    assert set(seen) == set(everything)
+    if stride == 100:  # without overlap every sample comes once
+        assert sorted(seen) == everything
+
+
+def test_phases_differ_from_epoch_to_epoch_and_held_out_windows_stay(datamodule: WindowDataModule) -> None:
+    module = WindowDataModule(datamodule.split, Cutting(random_phase=True), batch_size=4)
+    loader = module.train_dataloader()
+    before = sorted(value for batch in onsets(loader) for value in batch)
+    loader.sampler.set_epoch(1)
+    assert sorted(value for batch in onsets(loader) for value in batch) != before
+    assert onsets(module.test_dataloader()) == onsets(datamodule.test_dataloader())

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import lightning
 import torch
@@ -9,8 +10,26 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tribetune.splits import Part, Split, check_enough
-from tribetune.timing import window_starts
+from tribetune.timing import window_phases, window_starts
 from tribetune.windows import WINDOW_S, AlignedRun, cut_windows, stack
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How training data are cut into windows.
+
+    Attributes
+    ----------
+    window_s, stride_s : float
+        Whole seconds; validation and test windows do not overlap, whatever the stride.
+    random_phase : bool
+        Whether training windows begin elsewhere in every epoch. Each sample still comes once where windows do not
+        overlap; those at a part's edges are cut off there, and masked.
+    """
+
+    window_s: float = WINDOW_S
+    stride_s: float = WINDOW_S
+    random_phase: bool = False
 
 
 class WindowDataModule(lightning.LightningDataModule):
@@ -20,8 +39,7 @@ class WindowDataModule(lightning.LightningDataModule):
     ----------
     split : Split
         Not changed.
-    window_s, stride_s : float
-        Whole seconds; validation and test windows do not overlap, whatever the stride.
+    cutting : Cutting
     batch_size : int
         Windows per batch; a batch holds windows of the same modalities only.
     seed : int
@@ -38,84 +56,99 @@ class WindowDataModule(lightning.LightningDataModule):
     def __init__(
         self,
         split: Split,
-        window_s: float = WINDOW_S,
-        stride_s: float = WINDOW_S,
+        cutting: Cutting | None = None,
         batch_size: int = 8,
         seed: int = 33,
         rows: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
-        check_enough(split, window_s)
-        self.split, self.batch_size, self.seed = split, batch_size, seed
-        self.window_s, self.stride_s, self.rows = window_s, stride_s, rows
+        self.cutting = cutting or Cutting()
+        check_enough(split, self.cutting.window_s)
+        self.split, self.batch_size, self.seed, self.rows = split, batch_size, seed, rows
 
     def train_dataloader(self) -> DataLoader:
         """Training windows, in a new seeded order each epoch."""
-        return self._loader(self.split.training, self.stride_s, self.seed)
+        return self._loader(self.split.training, self.cutting, self.seed)
 
     def val_dataloader(self) -> DataLoader:
         """Validation windows in order."""
-        return self._loader(self.split.validation, self.window_s, None)
+        return self._loader(self.split.validation, self._held_out, None)
 
     def test_dataloader(self) -> DataLoader:
         """Test windows in order."""
-        return self._loader(self.split.test, self.window_s, None)
+        return self._loader(self.split.test, self._held_out, None)
 
-    def _loader(self, parts: Sequence[Part], stride_s: float, seed: int | None) -> DataLoader:
-        places = _Places(parts, self.window_s, stride_s, self.rows)
-        batches = _Batches(places.groups(), self.batch_size, seed)
+    @property
+    def _held_out(self) -> Cutting:
+        return Cutting(self.cutting.window_s, self.cutting.window_s)
+
+    def _loader(self, parts: Sequence[Part], cutting: Cutting, seed: int | None) -> DataLoader:
+        places = _Places(parts, cutting, self.rows)
+        batches = _Batches(places, self.batch_size, seed)
         # A generator of its own: asking for a loader must not move the random state that dropout draws from.
         return DataLoader(places, sampler=batches, batch_size=None, generator=torch.Generator())
 
 
+_Place = tuple[AlignedRun, tuple[float, float]]
+"""A run, and from when to when a window of it reaches."""
+
+
 class _Places(Dataset):
-    """Where the windows with a valid sample are; a list of indices gives their batch."""
+    """Where windows with a valid sample are; a list of places gives their batch."""
 
-    def __init__(self, parts: Sequence[Part], window_s: float, stride_s: float, rows: Mapping[str, int] | None) -> None:
-        self.window_s, self.rows = window_s, rows
-        self.places: list[tuple[AlignedRun, tuple[float, float]]] = []
-        for part in parts:
-            first, last = part.span
-            for start in window_starts(last - first, window_s, stride_s):
-                span = (first + start, min(first + start + window_s, last))
-                if part.mask[int(span[0]) : int(span[1])].any():
-                    self.places.append((part.aligned, span))
+    def __init__(self, parts: Sequence[Part], cutting: Cutting, rows: Mapping[str, int] | None) -> None:
+        self.parts, self.rows = parts, rows
+        self.window_s, self.stride_s = int(cutting.window_s), int(cutting.stride_s)
+        self.random_phase = cutting.random_phase
 
-    def __getitem__(self, index: Sequence[int]) -> dict[str, Tensor]:
-        places = [self.places[place] for place in index]
-        batch = stack([cut_windows(aligned, self.window_s, self.window_s, span)[0] for aligned, span in places])
+    def __getitem__(self, index: Sequence[_Place]) -> dict[str, Tensor]:
+        batch = stack([cut_windows(aligned, self.window_s, self.window_s, span)[0] for aligned, span in index])
         if self.rows is not None:
-            batch["subjects"] = torch.tensor([self.rows[aligned.label] for aligned, _ in places])
+            batch["subjects"] = torch.tensor([self.rows[aligned.label] for aligned, _ in index])
         return batch
 
-    def groups(self) -> list[list[int]]:
-        """Indices of the windows that may share a batch: those with the same modalities."""
-        found: dict[frozenset[str], list[int]] = {}
-        for index, (aligned, _) in enumerate(self.places):
-            found.setdefault(frozenset(aligned.features.arrays), []).append(index)
+    def groups(self, phases: random.Random) -> list[list[_Place]]:
+        """Places that may share a batch: those with the same modalities."""
+        found: dict[frozenset[str], list[_Place]] = {}
+        for part in self.parts:
+            for first, last in self._spans(part, phases):
+                if part.mask[first:last].any():
+                    group = found.setdefault(frozenset(part.aligned.features.arrays), [])
+                    group.append((part.aligned, (first, last)))
         return list(found.values())
 
+    def _spans(self, part: Part, phases: random.Random) -> Iterator[tuple[int, int]]:
+        first, last = part.span
+        early = phases.choice(window_phases(last - first, self.stride_s)) if self.random_phase else 0
+        for start in window_starts(last - first + early, self.window_s, self.stride_s):
+            begin = first - early + int(start)
+            if begin + self.window_s > first:
+                yield max(begin, first), min(begin + self.window_s, last)
 
-class _Batches(Sampler[list[int]]):
-    """Batches of indices, each from one group; shuffled by seed and epoch where there is a seed."""
 
-    def __init__(self, groups: Sequence[Sequence[int]], size: int, seed: int | None) -> None:
-        self.groups, self.size, self.seed, self.epoch = groups, size, seed, 0
+class _Batches(Sampler[list[_Place]]):
+    """Batches of places, each from one group; in an order and at phases that depend on seed and epoch alone."""
+
+    def __init__(self, places: _Places, size: int, seed: int | None) -> None:
+        self.places, self.size, self.seed, self.epoch = places, size, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before every epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return sum(-(-len(group) // self.size) for group in self.groups)
+        return len(self._batches())
 
-    def __iter__(self) -> Iterator[list[int]]:
-        groups = [list(group) for group in self.groups]
+    def __iter__(self) -> Iterator[list[_Place]]:
+        return iter(self._batches())
+
+    def _batches(self) -> list[list[_Place]]:
         order = random.Random(f"{self.seed} {self.epoch}")  # noqa: S311 an order, not a secret
+        groups = self.places.groups(random.Random(f"{self.seed} {self.epoch} phase"))  # noqa: S311
         if self.seed is not None:
             for group in groups:
                 order.shuffle(group)
         batches = [group[k : k + self.size] for group in groups for k in range(0, len(group), self.size)]
         if self.seed is not None:
             order.shuffle(batches)
-        return iter(batches)
+        return batches

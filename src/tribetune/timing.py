@@ -48,6 +48,16 @@ def window_starts(duration_s: float, window_s: float, stride_s: float) -> list[f
     return [k * stride_s for k in range(wanted)]
 
 
+def window_phases(duration_s: int, stride_s: int) -> range:
+    """How many seconds earlier the first window may begin, so that any phase needs as many windows.
+
+    The windows of phase p begin at ``k * stride - p``. Of the phases from 0 to a stride, some need one window more than
+    the others; those that are more are returned.
+    """
+    idle = -duration_s % stride_s
+    return range(idle + 1) if 2 * (idle + 1) >= stride_s else range(idle + 1, stride_s)
+
+
 def sample_times(n_trs: int, t_r: float, hz: float = OUTPUT_HZ) -> Float[np.ndarray, " time"]:
     """Times at which a run is resampled: from its first volume to ``n_trs * t_r - 1 / hz``, excluded (spec e.6)."""
     return np.arange(0.0, (n_trs - 1) * t_r + t_r - 1.0 / hz, 1.0 / hz)

@@ -16,6 +16,9 @@ from tribetune.model.tribe import Tribe, TribeConfig
 
 _QUIET = 0.1
 
+OnEpoch = Callable[[int, dict[str, float]], None]
+"""Called with the epoch and Lightning's metrics after each epoch."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -39,7 +42,7 @@ def pretrain_tribe(
     config: TribeConfig,
     data: WindowDataModule,
     training: Training,
-    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Tribe:
     """Train from random weights; the last epoch's weights are kept, so that nothing is chosen on validation.
 
@@ -50,8 +53,7 @@ def pretrain_tribe(
     data : WindowDataModule
         Its ``rows`` give every run's readout row.
     training : Training
-    on_epoch : callable, optional
-        Called with the epoch and Lightning's metrics after each epoch.
+    on_epoch : OnEpoch, optional
 
     Returns
     -------
@@ -60,7 +62,17 @@ def pretrain_tribe(
     """
     seed_everything(training.seed, verbose=False)
     module = TribeModule(quiet_start(Tribe(config)), training.learning_rate)
-    trainer = Trainer(
+    with warnings.catch_warnings():
+        # Windows are views of arrays in memory: more worker processes would only copy them. A Slurm that is there but
+        # not used is nobody's mistake.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*|The `srun` command is available.*")
+        trainer = _trainer(training, on_epoch)
+        trainer.fit(module, data)
+    return module.tribe.eval()
+
+
+def _trainer(training: Training, on_epoch: OnEpoch | None) -> Trainer:
+    return Trainer(
         max_epochs=training.epochs,
         logger=False,
         enable_checkpointing=False,
@@ -70,11 +82,6 @@ def pretrain_tribe(
         check_val_every_n_epoch=max(1, training.epochs // 5),
         callbacks=[_Report(on_epoch)] if on_epoch else [],
     )
-    with warnings.catch_warnings():
-        # Windows are views of arrays in memory: more worker processes would only copy them.
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        trainer.fit(module, data)
-    return module.tribe.eval()
 
 
 def quiet_start(tribe: Tribe) -> Tribe:
@@ -104,7 +111,7 @@ def keep_unseen(tribe: Tribe) -> Tribe:
 class _Report(Callback):
     """Tell the caller how far training is."""
 
-    def __init__(self, on_epoch: Callable[[int, dict[str, float]], None]) -> None:
+    def __init__(self, on_epoch: OnEpoch) -> None:
         self.on_epoch = on_epoch
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tribetune.bold.clean import clean
-from tribetune.datamodule import WindowDataModule
+from tribetune.datamodule import Cutting, WindowDataModule
 from tribetune.features.encoders import Encoders, encoders
 from tribetune.features.extract import extract
 from tribetune.files import hash_file, write_json
@@ -56,8 +56,7 @@ def pretrain(recipe_path: str, overrides: Sequence[str], out: Path | None, progr
     config = _config(recipe, aligned, chosen)
     data = WindowDataModule(
         _split(recipe, aligned),
-        recipe.windows.duration_s,
-        recipe.windows.stride_s,
+        Cutting(recipe.windows.duration_s, recipe.windows.stride_s),
         recipe.pretraining.batch_size,
         recipe.seed,
         {run.label: _row(run) for run in aligned},
