@@ -1,6 +1,7 @@
-"""What is too long for the gate: five simulated subjects, killed runs, 27 real listeners. Figures go to LOG.md.
+"""What is too long for the gate: simulated subjects, killed runs, real listeners, trained judges. Figures go to LOG.md.
 
-Use: ``python benchmarks/evidence.py [--only seeds] [--only kills] [--only alice] [--data FOLDER] [--dry]``
+Use: ``python benchmarks/evidence.py [--only CAMPAIGN]… [--data FOLDER] [--dry]``; campaigns: seeds, kills, alice,
+feature-kills, blockwise
 """
 
 import argparse
@@ -136,7 +137,32 @@ def alice(scratch: Path, data: Path) -> list[str]:
     return [*lines, "", _paired(found, "readout", "fir")]
 
 
-CAMPAIGNS: dict[str, Callable[[Path, Path], list[str]]] = {"seeds": seeds, "kills": kills, "alice": alice}
+def feature_kills(scratch: Path, data: Path) -> list[str]:  # noqa: ARG001
+    """`features extract` killed at random moments and started again: the store of an unbroken run, byte for byte."""
+    import kills_features
+
+    found = kills_features.campaign(KILLS, 33, scratch)
+    return [
+        f"{found.kills} extractions of a film of {kills_features.FILM_S} s were killed (kill -9), each at a random one"
+        f" of {found.steps} moments when a file comes into the store, and started again; {found.with_parts} had left an"
+        f" unfinished array. Stores equal to that of an unbroken run, byte for byte: {found.same} of {found.kills}."
+    ]
+
+
+def blockwise(scratch: Path, data: Path) -> list[str]:  # noqa: ARG001
+    """Blocks of words against every word's own context, on a model with trained weights."""
+    import blockwise as judge
+
+    return judge.measure(scratch)
+
+
+CAMPAIGNS: dict[str, Callable[[Path, Path], list[str]]] = {
+    "seeds": seeds,
+    "kills": kills,
+    "alice": alice,
+    "feature-kills": feature_kills,
+    "blockwise": blockwise,
+}
 
 
 def _paired(found: dict[str, list[float]], method: str, other: str) -> str:

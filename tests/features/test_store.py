@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tribetune.errors import FeatureError
-from tribetune.features.store import Entry, at_rest, read_entry, write_entry
+from tribetune.features.store import Entry, is_kept, read_entry, write_entry
 
 ENTRY = Entry("audio", "c" * 64, {"weights": "w", "groups": [[1, 2]]})
 VALUES = np.arange(24, dtype=np.float16).reshape(2, 3, 4)
@@ -56,6 +55,7 @@ def test_a_damaged_entry_is_as_good_as_none(tmp_path: Path, damage: str, caplog:
         sidecar.unlink()
     else:
         sidecar.write_text(sidecar.read_text()[:20])
+    assert not is_kept(tmp_path, ENTRY)
     assert read_entry(tmp_path, ENTRY) is None
     assert ("damaged" in caplog.text) == (damage != "no sidecar")  # without a sidecar it was never finished
 
@@ -80,8 +80,19 @@ def test_several_writers_at_once_leave_one_whole_entry(tmp_path: Path) -> None:
     assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 2
 
 
-def test_values_are_kept_in_half_precision_unless_they_overflow_it() -> None:
-    assert at_rest(np.ones(3, np.float32)).dtype == np.float16
-    assert at_rest(np.array([1e5], np.float32)).tolist() == [1e5]
-    with pytest.raises(FeatureError, match="2 values that are not finite"):
-        at_rest(np.array([1, np.nan, np.inf]))
+def test_a_content_that_changed_is_only_seen_by_its_hash(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_entry(tmp_path, ENTRY, VALUES, {})
+    path = ENTRY.array_file(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1] + b"\xff")
+    assert read_entry(tmp_path, ENTRY) is not None
+    assert read_entry(tmp_path, ENTRY, verify=True) is None
+    assert f"{path} is damaged (its content has changed" in caplog.text
+
+
+def test_any_stretch_is_read_without_the_rest(tmp_path: Path) -> None:
+    write_entry(tmp_path, ENTRY, np.arange(6_000_000, dtype=np.float32).reshape(1000, 2, 3000), {})
+    found = read_entry(tmp_path, ENTRY)
+    assert isinstance(found, np.memmap)
+    stretch = found[500:503]
+    assert isinstance(stretch, np.memmap)  # still on disk
+    assert stretch[0, 0, 0] == 3_000_000

@@ -121,3 +121,23 @@ def test_making_a_timeline_changes_no_event() -> None:
     event = Event("word", 1.0, 0.1, text="a")
     Timeline((event,)).shifted(5)
     assert event == replace(event, onset_s=1.0)
+
+
+def test_words_without_times_are_spread_over_the_film(tmp_path: Path, write_film: Callable[..., Path]) -> None:
+    film = write_film(tmp_path / "film.mp4", sound=TONE)
+    (tmp_path / "film_words.txt").write_text("Once upon a time.", encoding="utf-8")
+    alone = timeline_of_files([film], tmp_path / "film_words.txt")
+    words = alone.of_kind("word")
+    assert [word.text for word in words] == ["Once", "upon", "a", "time"]
+    assert all(word.estimated for word in words)
+    assert 2.0 < words[-1].onset_s < alone.duration_s == 3.0
+    (tmp_path / "events.tsv").write_text("onset\tduration\tstim_file\n7\t2\tfilm.mp4\n", encoding="utf-8")
+    shown = timeline_of_events(tmp_path / "events.tsv", tmp_path)  # for two of its three seconds
+    assert [word.text for word in shown.of_kind("word")] == ["Once", "upon", "a"]
+    assert shown.of_kind("word")[0].onset_s == words[0].onset_s + 7
+
+
+def test_a_text_alone_has_no_times(tmp_path: Path) -> None:
+    (tmp_path / "story.txt").write_text("Once upon a time.", encoding="utf-8")
+    with pytest.raises(StimulusError, match=r"story\.txt"):
+        timeline_of_files([tmp_path / "story.txt"])

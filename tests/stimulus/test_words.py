@@ -69,7 +69,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StimulusError, match=r"expected one of \.tsv, \.csv, \.npz"):
         read_words(write(tmp_path / "words.docx", "x"))
     (tmp_path / "latin.tsv").write_bytes(b"onset\tword\n1\tna\xefve\n")
-    with pytest.raises(StimulusError, match="not a text table"):
+    with pytest.raises(StimulusError, match="is not UTF-8 text"):
         read_words(tmp_path / "latin.tsv")
     with pytest.raises(StimulusError, match="NPZ"):
         read_words(write(tmp_path / "words.npz", "not an archive"))

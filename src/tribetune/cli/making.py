@@ -1,4 +1,4 @@
-"""Commands that make what an adaptation starts from: simulate, pretrain, features extract, hub convert."""
+"""Commands that make what an adaptation starts from: simulate, pretrain, hub convert."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,20 +6,14 @@ from typing import Annotated
 import typer
 
 from tribetune.cli.command import command
-from tribetune.cli.options import Out, Overrides, RecipeName, Stimuli, Words
+from tribetune.cli.options import Out, Overrides, RecipeName
 from tribetune.cli.stderr import shown_progress
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of this module and the groups ``features`` and ``hub``."""
+    """Add the commands of this module and the group ``hub``."""
     command(app, "simulate", example="tribetune simulate cohort --subjects 2 --runs 4 --minutes 8 --seed 33")(simulate)
     command(app, "pretrain", example="tribetune pretrain pretrain-toy --out checkpoints/my-toy")(pretrain)
-
-    features = typer.Typer(no_args_is_help=True, help="What the frozen encoders make of a stimulus.")
-    command(features, "extract", example="tribetune features extract film.mp4 --words film_words.tsv --store cache")(
-        extract
-    )
-    app.add_typer(features, name="features")
 
     hub = typer.Typer(no_args_is_help=True, help="Checkpoints of other makers.")
     command(hub, "convert", example="tribetune hub convert tribev2 checkpoints/tribev2")(convert)
@@ -52,27 +46,6 @@ def pretrain(recipe: RecipeName, overrides: Overrides = None, out: Out = None) -
     with shown_progress() as progress:
         folder = study.pretrain(str(find_recipe(recipe)), overrides or [], out, progress)
     typer.echo(f"folder: {folder}")
-
-
-def extract(
-    store: Annotated[Path, typer.Option("--store", metavar="DIR", help="Folder where features are kept.")],
-    stimuli: Stimuli = None,
-    words: Words = None,
-    encoders: Annotated[str, typer.Option("--encoders", help="tiny, mini, released, or a folder.")] = "tiny",
-) -> None:
-    """Run the encoders over one stimulus; a second call finds the features in the store."""
-    from tribetune.features.encoders import encoders as encoders_named
-    from tribetune.features.extract import extract as extract_features
-    from tribetune.stimulus.timeline import timeline_of_files
-
-    timeline = timeline_of_files(stimuli or [], words)
-    with shown_progress() as progress:
-        features = extract_features(
-            timeline, encoders_named(encoders), ("text", "audio", "video"), store, on_progress=progress.advance
-        )
-    for modality, array in features.arrays.items():
-        layers, dim, steps = array.shape
-        typer.echo(f"{modality}: {layers} layers × {dim} dimensions × {steps} steps of 0.5 s")
 
 
 def convert(

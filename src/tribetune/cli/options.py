@@ -16,5 +16,8 @@ Stimuli = Annotated[
     list[Path] | None, typer.Argument(metavar="STIMULUS...", help="One stimulus: a film, a sound, or both.")
 ]
 Words = Annotated[
-    Path | None, typer.Option("--words", metavar="FILE", help="Its words: TSV or CSV with onset, duration, word.")
+    Path | None,
+    typer.Option(
+        "--words", metavar="FILE", help="Its words: a table with onset, duration, word; TextGrid, SRT, VTT, JSON, TXT."
+    ),
 ]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MODALITIES = ("text", "audio", "video")
 """In the order of the reference's features."""
 
+IMPORTED = "imported"
+"""Stands for encoders that are not there: their features were imported."""
+
 _HUB = {
     "released": {
         "text": "meta-llama/Llama-3.2-3B",
@@ -203,6 +206,11 @@ class Encoders:
     by_modality: Mapping[str, Encoder]
 
     def __getitem__(self, modality: str) -> Encoder:
+        if self.name == IMPORTED:
+            raise FeatureError(
+                "imported features have no encoder, but one is needed here",
+                hint="give tiny, mini, released or a folder",
+            )
         if modality not in self.by_modality:
             raise FeatureError(
                 f"encoders {self.name} have no {modality}, got {', '.join(self.by_modality)}",
@@ -222,7 +230,7 @@ def encoders(name: str | Path, options: Options | None = None) -> Encoders:
     ----------
     name : str or Path
         ``tiny`` (made on the spot), ``mini`` or ``released`` (from the hub), or a folder with the subfolders ``text``,
-        ``audio``, ``video``.
+        ``audio``, ``video``; or ``imported``, for what `features import` put into the store.
     options : Options or None
         None: the defaults, with the setting ``mini`` for the mini encoders.
 
@@ -236,6 +244,8 @@ def encoders(name: str | Path, options: Options | None = None) -> Encoders:
         raise FeatureError(
             f"setting {chosen.setting!r} is not known, expected one of {', '.join(SETTINGS)}", hint="change setting"
         )
+    if name == IMPORTED:
+        return Encoders(IMPORTED, {})
     if str(name) in _HUB:
         sources = {modality: (hub, hub) for modality, hub in _HUB[str(name)].items()}
     else:
@@ -274,7 +284,7 @@ def _in_folder(folder: Path) -> dict[str, tuple[str, str]]:
     if not found:
         there = "has none of the subfolders text, audio, video" if folder.is_dir() else "is no folder"
         raise FeatureError(
-            f"encoders {folder}: {there}; expected tiny, mini, released or a folder of encoders",
+            f"encoders {folder}: {there}; expected tiny, mini, released, imported or a folder of encoders",
             hint="use `tiny` to try things out; `released` is what TRIBE was trained with",
         )
     return found

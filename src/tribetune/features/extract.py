@@ -3,27 +3,43 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from tribetune.errors import FeatureError, StimulusError
-from tribetune.features.encoders import MODALITIES, Encoder, Encoders, pick_device
-from tribetune.features.grid import Features, place_series, place_words
-from tribetune.features.store import Entry, at_rest, hash_json, read_entry, write_entry
-from tribetune.files import hash_file
-from tribetune.stimulus.event import Event
+from tribetune.errors import FeatureError
+from tribetune.features.encoders import IMPORTED, MODALITIES, Encoder, Encoders
+from tribetune.features.grid import Features
+from tribetune.features.imported import imported_arrays
+from tribetune.features.making import Making
+from tribetune.features.sources import EVENT_KINDS, Source, as_heard, place, sources_of
+from tribetune.features.store import Entry, read_entry
 from tribetune.stimulus.timeline import Timeline
-from tribetune.timing import to_step
 
-__all__ = ["Features", "extract"]
+__all__ = ["EVENT_KINDS", "Extracted", "Features", "entries", "extract", "make"]
 
 OnProgress = Callable[[str, float], None]
 """Called with a modality and the fraction of its work that is done."""
 
-EVENT_KINDS = {"text": "word", "audio": "audio", "video": "video"}
-"""The kind of event that gives a modality."""
+
+@dataclass(frozen=True)
+class Extracted:
+    """The features of one source, as they lie in the store.
+
+    Parameters
+    ----------
+    source : Source
+    entry : Entry
+    values : array of shape (n_rows, n_layers, dim)
+        A row per step of 0.5 s, or per word.
+    was_there : bool
+        Whether the store had them before.
+    """
+
+    source: Source
+    entry: Entry
+    values: Float[np.ndarray, "row layer dim"]
+    was_there: bool
 
 
 def extract(
@@ -60,82 +76,76 @@ def extract(
     StimulusError
         If a stimulus file cannot be decoded.
     """
+    check_modalities(modalities)
+    if encoders.name == IMPORTED:
+        return Features(imported_arrays(timeline, modalities, store), timeline.duration_s)
+    arrays, duration_s = {}, timeline.duration_s
+    for modality in modalities:
+        if not timeline.of_kind(EVENT_KINDS[modality]):
+            continue
+        encoder = encoders[modality]
+        made = list(make(timeline, encoder, store, device, on_progress))
+        heard = as_heard(timeline, encoder.options)
+        duration_s = heard.duration_s
+        if made:
+            values = {one.source.content: one.values for one in made}
+            arrays[modality] = place([one.source for one in made], values, duration_s)
+    return Features(arrays, duration_s)
+
+
+def make(
+    timeline: Timeline,
+    encoder: Encoder,
+    store: Path,
+    device: str = "auto",
+    on_progress: OnProgress | None = None,
+    *,
+    verify: bool = False,
+) -> Iterator[Extracted]:
+    """Fill the store with one modality of a timeline, going on where an earlier extraction was ended.
+
+    Parameters
+    ----------
+    timeline : Timeline
+    encoder : Encoder
+        Of that modality.
+    store : Path
+    device : str
+    on_progress : callable or None
+    verify : bool
+        Whether features that are there are compared with their SHA-256, and made again where they have changed.
+
+    Yields
+    ------
+    Extracted
+        Per source of the timeline, in order.
+    """
+    tell = on_progress or _silent
+    heard = as_heard(timeline, encoder.options)
+    for source in sources_of(heard, encoder.modality, encoder.options):
+        entry = Entry(encoder.modality, source.content, encoder.identity)
+        values = read_entry(store, entry, verify=verify)
+        was_there = values is not None
+        if values is None:
+            values = Making(store, entry, source, encoder, device).run(lambda share: tell(encoder.modality, share))
+        tell(encoder.modality, 1.0)
+        yield Extracted(source, entry, values, was_there)
+
+
+def entries(timeline: Timeline, encoder: Encoder) -> list[Entry]:
+    """What `extract` keeps in the store for one modality of a timeline."""
+    sources = sources_of(as_heard(timeline, encoder.options), encoder.modality, encoder.options)
+    contents = dict.fromkeys(source.content for source in sources)
+    return [Entry(encoder.modality, content, encoder.identity) for content in contents]
+
+
+def check_modalities(modalities: Sequence[str]) -> None:
+    """Refuse a modality that is not known."""
     unknown = [modality for modality in modalities if modality not in MODALITIES]
     if unknown:
         raise FeatureError(
             f"modality {unknown[0]!r} is not known, expected some of {', '.join(MODALITIES)}", hint="change modalities"
         )
-    arrays = {}
-    for modality in modalities:
-        events = timeline.of_kind(EVENT_KINDS[modality])
-        if events:
-            work = _Work(encoders[modality], store, device, on_progress or _silent)
-            make = work.words if modality == "text" else work.media
-            arrays[modality] = make(events, timeline)
-    return Features(arrays, timeline.duration_s)
-
-
-@dataclass(frozen=True)
-class _Work:
-    """One modality of one timeline."""
-
-    encoder: Encoder
-    store: Path
-    device: str
-    on_progress: OnProgress
-
-    def words(self, events: Sequence[Event], timeline: Timeline) -> Float[np.ndarray, "layer dim time"]:
-        """Vectors of all words, summed on the grid; kept per word, so that other timings can use them."""
-        content = hash_json([[event.text, event.sentence, event.sentence_char] for event in events])
-        boxes = [(event.onset_s - timeline.start_s, event.duration_s) for event in events]
-
-        def make() -> np.ndarray:
-            from tribetune.features.text import encode_words
-
-            blocks = encode_words(events, self.encoder, pick_device(self.device))
-            return np.concatenate(list(self._told(blocks, len(events))))
-
-        vectors = self._kept(content, {"words": len(events)}, make)
-        return place_words(boxes, vectors, timeline.duration_s)
-
-    def media(self, events: Sequence[Event], timeline: Timeline) -> Float[np.ndarray, "layer dim time"]:
-        """Features of all media files, placed on the grid."""
-        series = [(event.onset_s - timeline.start_s, event.duration_s, self._file(event)) for event in events]
-        return place_series(series, timeline.duration_s)
-
-    def _file(self, event: Event) -> Float[np.ndarray, "layer dim step"]:
-        if event.file is None:
-            raise StimulusError(f"{event.kind} at {event.onset_s:g} s names no file", hint="name it in the timeline")
-        path = event.file
-
-        def make() -> np.ndarray:
-            from tribetune.features import audio, video
-            from tribetune.stimulus.media import probe
-
-            encode = audio.encode_sound if self.encoder.modality == "audio" else video.encode_video
-            blocks = encode(path, self.encoder, pick_device(self.device))
-            n_steps = max(1, to_step(probe(path).duration_s))
-            return np.concatenate(list(self._told(blocks, n_steps)))
-
-        return np.moveaxis(self._kept(hash_file(path), {"file": path.name}, make), 0, -1)
-
-    def _kept(self, content: str, about: dict[str, Any], make: Callable[[], np.ndarray]) -> np.ndarray:
-        """Read an array from the store, or make and store it; either way the values are those at rest."""
-        entry = Entry(self.encoder.modality, content, self.encoder.identity)
-        values = read_entry(self.store, entry)
-        if values is None:
-            values = at_rest(make())
-            write_entry(self.store, entry, values, {"encoder": self.encoder.name, "device": self.device, **about})
-        self.on_progress(self.encoder.modality, 1.0)
-        return values
-
-    def _told(self, blocks: Iterator[np.ndarray], total: int) -> Iterator[np.ndarray]:
-        """Pass blocks on, and tell how far they reach."""
-        done = 0
-        for block in blocks:
-            done += len(block)
-            self.on_progress(self.encoder.modality, min(1.0, done / total))
-            yield block
 
 
 def _silent(modality: str, fraction: float) -> None:

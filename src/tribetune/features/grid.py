@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from tribetune.timing import FEATURE_HZ, box, n_steps
+from tribetune.timing import FEATURE_HZ, box, n_steps, to_step
 
 
 @dataclass(frozen=True)
@@ -43,37 +43,48 @@ def _cut(array: Float[np.ndarray, "layer dim time"], start: int, stop: int) -> F
 
 
 def place_series(
-    series: Sequence[tuple[float, float, Float[np.ndarray, "layer dim step"]]], duration_s: float
+    series: Sequence[tuple[float, float, Float[np.ndarray, "layer dim _"]]], duration_s: float, start_s: float = 0.0
 ) -> Float[np.ndarray, "layer dim time"]:
-    """Add series of features to the grid, each from its onset on.
+    """Add series of features to the grid of a window, each from its onset on.
 
     Parameters
     ----------
     series : sequence of (onset, duration, array of shape (n_layers, dim, n))
         Seconds on the stimulus clock; steps past the duration are left out.
     duration_s : float
-        Length of the grid.
+        Length of the window.
+    start_s : float
+        Onset of the window on the stimulus clock.
 
     Returns
     -------
     array of shape (n_layers, dim, n_steps)
         float16 where one series fills the grid (then it is not copied), else float32.
+
+    Notes
+    -----
+    Source: parity notes 6 and 15. A series is cut on its own steps, and the cut is then put on the window's, both to
+    the nearest step and at least one: where a series ends within a quarter second after the window's start, its last
+    step is added to the first of the window.
     """
     n = n_steps(duration_s, FEATURE_HZ)
-    if len(series) == 1:
+    if len(series) == 1 and start_s == 0:
         onset_s, length_s, array = series[0]
         if box(onset_s, length_s) == slice(0, n) and array.shape[2] == n:
             return array
     grid = np.zeros((*series[0][2].shape[:2], n), np.float32)
     for onset_s, length_s, array in series:
-        where = box(onset_s, length_s)
-        stop = min(where.start + array.shape[2], where.stop, n)
-        grid[:, :, where.start : stop] += array[:, :, : stop - where.start]
+        there = min(array.shape[2], max(1, to_step(length_s)))
+        source, target = _overlap(onset_s - start_s, there, n)
+        grid[:, :, target] += array[:, :, source]
     return grid
 
 
 def place_words(
-    boxes: Sequence[tuple[float, float]], vectors: Float[np.ndarray, "word layer dim"], duration_s: float
+    boxes: Sequence[tuple[float, float]],
+    vectors: Float[np.ndarray, "word layer dim"],
+    duration_s: float,
+    start_s: float = 0.0,
 ) -> Float[np.ndarray, "layer dim time"]:
     """Add each word's vector to the steps nearest to its time; words in one step are summed (spec e.3).
 
@@ -82,6 +93,10 @@ def place_words(
     boxes : sequence of (onset, duration)
         Seconds on the stimulus clock, one per word.
     vectors : array of shape (n_words, n_layers, dim)
+    duration_s : float
+        Length of the window.
+    start_s : float
+        Onset of the window on the stimulus clock. A word on either edge is cut there, and belongs to both sides.
 
     Returns
     -------
@@ -90,6 +105,37 @@ def place_words(
     """
     grid = np.zeros((n_steps(duration_s, FEATURE_HZ), *vectors.shape[1:]), np.float32)
     for (onset_s, length_s), vector in zip(boxes, vectors, strict=True):
-        where = box(onset_s, length_s)
-        grid[min(where.start, len(grid) - 1) : where.stop] += vector  # a word at the very end keeps the last step
+        where = _window_box(onset_s - start_s, length_s, len(grid))
+        grid[where] += vector
     return np.ascontiguousarray(np.moveaxis(grid, 0, -1))
+
+
+def _window_box(onset_s: float, length_s: float, n: int) -> slice:
+    """Steps of a window of n steps that a word covers; ``onset_s`` is counted from the window's start."""
+    end_s = n / FEATURE_HZ
+    first_s, stop_s = max(onset_s, 0.0), min(onset_s + length_s, end_s)
+    if stop_s < first_s or (stop_s == first_s and length_s > 0):
+        return slice(0, 0)
+    is_whole = first_s == onset_s and stop_s < end_s
+    where = box(first_s, length_s if is_whole else stop_s - first_s)
+    return slice(min(where.start, n - 1), where.stop)  # a word at the very end keeps the last step
+
+
+def _overlap(onset_s: float, n_there: int, n: int) -> tuple[slice, slice]:
+    """Steps of a series, and steps of the window that they go to; none where the two do not meet.
+
+    Parameters
+    ----------
+    onset_s : float
+        Of the series, seconds from the window's start.
+    n_there, n : int
+        Steps of the series and of the window.
+    """
+    stop_s = onset_s + n_there / FEATURE_HZ
+    if max(onset_s, 0.0) >= min(stop_s, n / FEATURE_HZ):
+        return slice(0, 0), slice(0, 0)
+    cut = to_step(max(-onset_s, 0.0))  # the cut begins on a step of the series, before or after the window does
+    begin_s = max(onset_s + cut / FEATURE_HZ, 0.0)
+    first, target = min(cut, n_there - 1), min(to_step(begin_s), n - 1)
+    width = min(n_there - first, max(1, to_step(stop_s - begin_s)), n - target)
+    return slice(first, first + width), slice(target, target + width)

@@ -1,7 +1,5 @@
 """Features on disk: one file per stimulus content, encoder and setting, with a sidecar that says what it is."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,15 +9,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from tribetune.errors import FeatureError
-from tribetune.files import whole, write_json
+from tribetune.arrays import hash_plain, map_arrays, read_sidecar, write_arrays
 
 log = logging.getLogger(__name__)
 
 _FORMAT = 2
 """Layout of the files: 2 is time first."""
 
-_DTYPES = {"F16": np.float16, "F32": np.float32}
+_KEY = "features"
+
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OSError)
+"""What reading a damaged file or sidecar raises."""
 
 
 @dataclass(frozen=True)
@@ -42,31 +42,19 @@ class Entry:
     @property
     def name(self) -> str:
         """File name without suffix."""
-        return f"{self.modality}/{self.content[:16]}-{hash_json([_FORMAT, dict(self.identity)])[:16]}"
+        return f"{self.modality}/{self.content[:16]}-{hash_plain([_FORMAT, dict(self.identity)])[:16]}"
 
+    def array_file(self, store: Path) -> Path:
+        """Where its array is."""
+        return store / f"{self.name}.safetensors"
 
-def hash_json(value: Any) -> str:
-    """SHA-256 of a plain value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    def sidecar(self, store: Path) -> Path:
+        """Where its sidecar is; without one the array is not finished."""
+        return store / f"{self.name}.json"
 
-
-def at_rest(values: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Features as the store keeps them: float16, or float32 where float16 would overflow.
-
-    Raises
-    ------
-    FeatureError
-        If a value is not finite.
-    """
-    if not np.isfinite(values).all():
-        raise FeatureError(
-            f"the encoder gave {np.count_nonzero(~np.isfinite(values))} values that are not finite",
-            hint="try --device cpu, where nothing is computed in half precision",
-        )
-    if np.abs(values).max(initial=0) > np.finfo(np.float16).max:
-        log.warning("features exceed the range of float16; they are kept in float32")
-        return values.astype(np.float32)
-    return values.astype(np.float16)
+    def parts(self, store: Path) -> Path:
+        """Folder of its finished rows while it is made."""
+        return store / f"{self.name}.parts"
 
 
 def write_entry(store: Path, entry: Entry, values: Float[np.ndarray, "..."], about: Mapping[str, Any]) -> None:
@@ -77,50 +65,69 @@ def write_entry(store: Path, entry: Entry, values: Float[np.ndarray, "..."], abo
     store : Path
         Folder.
     entry : Entry
-    values : array
-        As `at_rest` gives them.
+    values : array of shape (n_rows, n_layers, dim)
+        A row is a step of 0.5 s of a film or sound, or a word; float16 or float32.
     about : mapping
         More plain values for the sidecar: where it came from.
     """
-    from safetensors.numpy import save_file
-
-    with whole(store / f"{entry.name}.safetensors") as part:
-        save_file({"features": np.ascontiguousarray(values)}, part)
-        size = part.stat().st_size
-    sidecar = {
+    told = {
+        **about,
         "modality": entry.modality,
         "content": entry.content,
         "identity": dict(entry.identity),
         "shape": list(values.shape),
         "dtype": str(values.dtype),
-        "bytes": size,
-        **about,
     }
-    write_json(store / f"{entry.name}.json", sidecar)
+    write_arrays(entry.array_file(store), {_KEY: values}, told)
 
 
-def read_entry(store: Path, entry: Entry) -> Float[np.ndarray, "..."] | None:
-    """Map one array into memory; None where the store has none, or a damaged one."""
-    path, sidecar = store / f"{entry.name}.safetensors", store / f"{entry.name}.json"
-    if not (path.is_file() and sidecar.is_file()):
+def read_entry(store: Path, entry: Entry, *, verify: bool = False) -> Float[np.ndarray, "..."] | None:
+    """Map one array into memory; None where the store has none, or a damaged one, which the log then names.
+
+    Parameters
+    ----------
+    store : Path
+        Folder.
+    entry : Entry
+    verify : bool
+        Whether to compare its content with the SHA-256 that the sidecar says, which reads all of it; its size and
+        header are always looked at.
+
+    Returns
+    -------
+    array of shape (n_rows, n_layers, dim) or None
+    """
+    if not (entry.array_file(store).is_file() and entry.sidecar(store).is_file()):
         return None
     try:
-        told = json.loads(sidecar.read_text(encoding="utf-8"))
-        if told["content"] != entry.content or told["identity"] != dict(entry.identity):
-            raise ValueError("its sidecar tells of something else")
-        if path.stat().st_size != told["bytes"]:
-            raise ValueError(f"it has {path.stat().st_size} bytes, its sidecar says {told['bytes']}")
-        return _map(path)
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        log.warning("%s is damaged (%s): its features are made again", path, error)
+        return open_entry(store, entry, verify=verify)
+    except UNREADABLE as error:
+        log.warning("%s is damaged (%s): its features are made again", entry.array_file(store), error)
         return None
 
 
-def _map(path: Path) -> Float[np.ndarray, "..."]:
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > path.stat().st_size:
-            raise ValueError("it is no safetensors file")
-        told = json.loads(file.read(length))["features"]
-    start = 8 + length + told["data_offsets"][0]
-    return np.memmap(path, _DTYPES[told["dtype"]], mode="r", offset=start, shape=tuple(told["shape"]))
+def open_entry(store: Path, entry: Entry, *, verify: bool = False) -> Float[np.ndarray, "..."]:
+    """As `read_entry`, for an array that has to be there and whole.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError, AttributeError, OSError
+        If it is not.
+    """
+    path = entry.array_file(store)
+    told = read_sidecar(path)
+    if told["content"] != entry.content or told["identity"] != dict(entry.identity):
+        raise ValueError("its sidecar tells of something else")
+    values = map_arrays(path, verify=verify)[_KEY]
+    if list(values.shape) != told["shape"]:
+        raise ValueError(f"its shape is {values.shape}, its sidecar says {told['shape']}")
+    return values
+
+
+def is_kept(store: Path, entry: Entry) -> bool:
+    """Whether the store has the finished array, as far as its size and header tell."""
+    try:
+        open_entry(store, entry)
+    except UNREADABLE:
+        return False
+    return True

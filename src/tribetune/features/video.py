@@ -1,28 +1,34 @@
 """Pictures to features: every half second, the mean token of the four seconds before it (spec e.4)."""
 
+import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from tribetune.errors import FeatureError
-from tribetune.features.clips import Preparation, clip_frames, cut_clips
+from tribetune.features.chunks import chunk_spans
+from tribetune.features.clips import Preparation, clip_frames, cut_clips, hold_last
 from tribetune.features.encoders import Encoder
 from tribetune.features.layers import wanted_states
-from tribetune.stimulus.media import probe
+from tribetune.features.precision import half_precision
+from tribetune.stimulus.media import count_frames, probe
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
+log = logging.getLogger(__name__)
+
 _BATCH_FRAMES = 512
 """Frames that are encoded at once: 8 clips of 64."""
 
 
-def encode_video(path: Path, encoder: Encoder, device: "torch.device") -> Iterator[Float[np.ndarray, "time layer dim"]]:
+def encode_video(
+    path: Path, encoder: Encoder, device: "torch.device", start: int = 0
+) -> Iterator[Float[np.ndarray, "time layer dim"]]:
     """Encode a film, decoding every frame once.
 
     Parameters
@@ -32,6 +38,9 @@ def encode_video(path: Path, encoder: Encoder, device: "torch.device") -> Iterat
         A V-JEPA2.
     device : torch.device
         Half precision (autocast) on accelerators, float32 on a CPU.
+    start : int
+        Steps that are known already: all steps of the first blocks of an earlier pass. The rest equals the rest of an
+        unbroken pass bit by bit.
 
     Yields
     ------
@@ -42,24 +51,49 @@ def encode_video(path: Path, encoder: Encoder, device: "torch.device") -> Iterat
     ------
     FeatureError
         If the encoder is not a V-JEPA2.
+    StimulusError
+        If the film cannot be decoded to its end.
 
     Notes
     -----
     Source: spec e.4 and parity notes 7 and 10 to 13. Unlike the reference's chunks, clips reach back over every minute
-    of the film.
+    of the film, except with ``Options.reference``.
     """
-    import torch
-
-    media = probe(path)
-    preparation = Preparation.of(encoder.preprocessor)
+    clips = film_clips(path, encoder)[start:]
+    if not len(clips):
+        return
+    preparation, at_once = Preparation.of(encoder.preprocessor), max(1, _BATCH_FRAMES // encoder.frames)
     pooled = _Pooled(encoder, device)
-    schedule = clip_frames(media.duration_s, media.fps, encoder.frames)
-    batch: list[np.ndarray] = []
-    for step, clip in enumerate(cut_clips(path, schedule, preparation), 1):
-        batch.append(clip)
-        if len(batch) * encoder.frames >= _BATCH_FRAMES or step == len(schedule):
-            yield pooled(preparation.normalised(torch.from_numpy(np.stack(batch)).to(device)))
-            batch = []
+    for batch in cut_clips(path, clips, preparation, at_once, device):
+        yield pooled(batch)
+
+
+def film_clips(path: Path, encoder: Encoder) -> Int[np.ndarray, "step frame"]:
+    """Numbers of the frames that an encoder looks at, clip by clip.
+
+    Raises
+    ------
+    StimulusError
+        If the file has no picture, or breaks off long before it says it does.
+
+    Notes
+    -----
+    The reference cuts films like sound (spec e.4): each chunk is a film of its own, its first frame stands before it.
+    """
+    media = probe(path)
+    spans = [(0.0, media.duration_s)]
+    if encoder.options.reference:
+        spans = chunk_spans(media.duration_s, *encoder.options.chunk_s)
+    clips = [clip_frames(length_s, media.fps, encoder.frames, onset_s) for onset_s, length_s in spans]
+    n_shown = count_frames(path)
+    if media.duration_s - n_shown / media.fps > 1:
+        log.info(
+            "%s: the picture ends at %.1f of %.1f s; what was shown last stands from there on",
+            path.name,
+            n_shown / media.fps,
+            media.duration_s,
+        )
+    return hold_last(np.concatenate(clips), n_shown)
 
 
 class _Pooled:
@@ -79,14 +113,14 @@ class _Pooled:
             parts[-1] = "layernorm"
         for state in wanted_states(self.groups):
             model.get_submodule(f"encoder.{parts[state]}").register_forward_hook(self._hook(state))
-        # Keeps the residual stream in float32 under autocast; only the branches run in half precision.
-        embeddings = model.get_submodule("encoder.embeddings")
-        embeddings.register_forward_hook(lambda _module, _inputs, output: output.float())
+        if device.type != "cpu":  # the residual stream stays in float32; only the branches run in half precision
+            embeddings = model.get_submodule("encoder.embeddings")
+            embeddings.register_forward_hook(lambda _module, _inputs, output: output.float())
 
     def __call__(self, clips: "Float[torch.Tensor, 'clip frame 3 row column']") -> Float[np.ndarray, "clip layer dim"]:
         import torch
 
-        with torch.inference_mode(), _half_precision(self.device):
+        with torch.inference_mode(), half_precision(self.device):
             self.model(pixel_values_videos=clips, skip_predictor=True)
             groups = [torch.stack([self.means[state] for state in group]).mean(0) for group in self.groups]
             self.means.clear()
@@ -98,12 +132,3 @@ class _Pooled:
             self.means[state] = tokens.float().mean(1)
 
         return keep
-
-
-def _half_precision(device: "torch.device") -> AbstractContextManager[Any]:
-    import torch
-
-    if device.type == "cpu":
-        return nullcontext()
-    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.autocast(device.type, dtype=torch.bfloat16 if has_bf16 else torch.float16)

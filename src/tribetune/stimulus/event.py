@@ -22,6 +22,8 @@ class Event:
         A word, and its sentence as written, with its trailing blank where more follows; "" is unknown.
     sentence_char : int
         Position of the word in its sentence; -1 is unknown.
+    estimated : bool
+        Whether the times of a word were not measured but spread by a rule, see `read_words`.
     """
 
     kind: Kind
@@ -31,3 +33,4 @@ class Event:
     text: str = ""
     sentence: str = ""
     sentence_char: int = -1
+    estimated: bool = False

@@ -1,16 +1,16 @@
 """Events of one stimulus or one run, in order of time."""
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tribetune.errors import StimulusError
 from tribetune.stimulus.event import Event
-from tribetune.stimulus.media import Media, probe
-from tribetune.stimulus.words import WORD_SUFFIXES, read_table, read_words, words_of_rows
+from tribetune.stimulus.events import WORDS_MARK, media_events, read_shown, words_beside
+from tribetune.stimulus.media import probe
+from tribetune.stimulus.words import WORD_SUFFIXES, read_words
 
-__all__ = ["Event", "Timeline", "timeline_of_events", "timeline_of_files"]
+__all__ = ["WORDS_MARK", "Event", "Timeline", "timeline_of_events", "timeline_of_files", "words_beside"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def timeline_of_files(stimuli: Sequence[Path], words: Path | None = None) -> Tim
         At most one video and one sound file; the sound file replaces the video's own sound. A table of words may be
         among them.
     words : Path or None
-        Table of words and their times, see `read_words`.
+        Words and their times, see `read_words`; those without times are spread over the film or sound.
 
     Raises
     ------
@@ -84,9 +84,9 @@ def timeline_of_files(stimuli: Sequence[Path], words: Path | None = None) -> Tim
     events: list[Event] = []
     for item in media:
         own_sound = item.has_audio and (item in sounds or not sounds)
-        events += _media_events(item, 0.0, item.duration_s, own_sound)
+        events += media_events(item, 0.0, item.duration_s, own_sound)
     for table in tables:
-        events += read_words(table)
+        events += read_words(table, max((item.duration_s for item in media), default=None))
     return Timeline(tuple(events))
 
 
@@ -107,68 +107,9 @@ def timeline_of_events(events_tsv: Path, stimuli: Path) -> Timeline:
     StimulusError
         If the table or a stimulus file cannot be used, or the run has no stimulus.
     """
-    if not events_tsv.is_file():
-        raise StimulusError(f"{events_tsv}: no such file, expected the events of a run", hint="check the path")
-    rows = read_table(events_tsv)
-    events: list[Event] = []
-    for number, row in enumerate(rows, 1):
-        if row.get("stim_file", "n/a") not in ("n/a", ""):
-            events += _row_events(row, stimuli, f"{events_tsv}, row {number}")
-    word_rows = [row for row in rows if row.get("trial_type") == "word"]
-    if word_rows:
-        events += words_of_rows(word_rows, events_tsv)
-    if not events:
-        columns = ", ".join(rows[0]) if rows else "no rows"
-        raise StimulusError(
-            f"{events_tsv}: no row has a stim_file or the trial_type word, got {columns}",
-            hint="name the stimulus file in the column stim_file",
-        )
-    return Timeline(tuple(_unique(events)))
-
-
-def _media_events(media: Media, onset_s: float, duration_s: float, with_sound: bool) -> Iterator[Event]:
-    if media.has_video:
-        yield Event("video", onset_s, duration_s, media.path)
-    if media.has_audio and with_sound:
-        yield Event("audio", onset_s, duration_s, media.path)
-
-
-def _row_events(row: Mapping[str, str], stimuli: Path, where: str) -> Iterator[Event]:
-    path = stimuli / row["stim_file"]
-    if not path.is_file():
-        raise StimulusError(f"{where}: stim_file {path} does not exist", hint=f"put it into {stimuli}")
-    onset_s = _number(row.get("onset", ""))
-    if not math.isfinite(onset_s):
-        raise StimulusError(f"{where}: onset is {row.get('onset')!r}, expected seconds", hint="mend the events table")
-    asked_s = _number(row.get("duration", ""))
-    if path.suffix.lower() in WORD_SUFFIXES:
-        yield from _later(read_words(path), onset_s)
-        return
-    media = probe(path)
-    duration_s = min(asked_s, media.duration_s) if asked_s > 0 else media.duration_s
-    for event in _media_events(media, onset_s, duration_s, with_sound=True):
-        if event.kind == "audio" or row.get("trial_type") != "audio":
-            yield event
-    beside = path.with_name(f"{path.stem}_words.tsv")
-    if beside.is_file():
-        words = (word for word in read_words(beside) if word.onset_s < duration_s)
-        yield from _later(words, onset_s)
-
-
-def _later(words: Iterable[Event], by_s: float) -> Iterator[Event]:
-    return (replace(word, onset_s=word.onset_s + by_s) for word in words)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _unique(events: Iterable[Event]) -> Iterator[Event]:
-    """Leave out repetitions: a film with a row for its picture and another for its sound is one film."""
-    return iter(dict.fromkeys(events))
+    events = [event for shown in read_shown(events_tsv, stimuli) for event in shown.events]
+    # A film with a row for its picture and another for its sound is one film.
+    return Timeline(tuple(dict.fromkeys(events)))
 
 
 def _order(event: Event) -> tuple[float, bool, float]:

@@ -1,159 +1,97 @@
-"""Words with their times, read from a table."""
+"""Words with their times, from whatever file has them."""
 
-import csv
+import logging
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from tribetune.errors import StimulusError
 from tribetune.stimulus.event import Event
+from tribetune.stimulus.word_cues import CUE_RULE, read_cues
+from tribetune.stimulus.word_grids import GRID_RULE, read_text_grid
+from tribetune.stimulus.word_segments import SEGMENT_RULE, read_segments
+from tribetune.stimulus.word_tables import TABLE_RULE, read_npz, read_table, read_word_table, words_of_rows, write_words
+from tribetune.stimulus.word_text import TEXT_RULE, read_plain_text
 
-WORD_SUFFIXES = (".tsv", ".csv", ".npz")
-"""Files that `read_words` reads."""
+__all__ = ["WORD_SUFFIXES", "read_table", "read_words", "words_of_rows", "write_words"]
 
-_LAYOUT = "a table with the columns onset, duration and word (seconds), one row per word, in order of time"
-_ALIASES = {"onset": ("start",), "offset": ("stop", "end"), "word": ("words", "text")}
-_MISSING = ("", "n/a", "nan")
+log = logging.getLogger(__name__)
+
+_Reader = Callable[[Path, float | None], Sequence[Event]]
+
+_TABLE, _CUES, _GRID = (read_word_table, TABLE_RULE), (read_cues, CUE_RULE), (read_text_grid, GRID_RULE)
+_FORMATS: dict[str, tuple[_Reader, str]] = {
+    ".tsv": _TABLE,
+    ".csv": _TABLE,
+    ".npz": (read_npz, TABLE_RULE),
+    ".TextGrid": _GRID,
+    ".textgrid": _GRID,
+    ".srt": _CUES,
+    ".vtt": _CUES,
+    ".ass": _CUES,
+    ".ssa": _CUES,
+    ".json": (read_segments, SEGMENT_RULE),
+    ".txt": (read_plain_text, TEXT_RULE),
+}
+
+WORD_SUFFIXES = tuple(_FORMATS)
+"""Files that `read_words` reads; upper and lower case are the same."""
 
 
-def read_words(path: Path) -> tuple[Event, ...]:
+def read_words(path: Path, duration_s: float | None = None) -> tuple[Event, ...]:
     """Read words and their times.
 
     Parameters
     ----------
     path : Path
-        A TSV or CSV with the columns ``onset``, ``duration`` (or ``offset``), ``word`` and, where known, ``sentence``
-        and ``sentence_char``; or an NPZ with ``words``, ``onset``, ``offset``. Seconds from the stimulus' start.
+        Seconds from the stimulus' start, in one of these:
+
+        - TSV or CSV with the columns ``onset``, ``duration`` (or ``offset``), ``word`` and, where known, ``sentence``
+          and ``sentence_char``; or with a row per volume and ``words_per_tr``, ``onsets_per_tr``, ``durations_per_tr``
+          and ``text_per_tr`` (Algonauts 2025);
+        - NPZ with ``words``, ``onset``, ``offset``;
+        - TextGrid with a tier of words, as forced aligners write it, see `read_text_grid`;
+        - SRT, VTT, ASS: subtitles, see `read_cues`;
+        - JSON of WhisperX, faster-whisper or openai-whisper, see `read_segments`;
+        - TXT without times, see `read_plain_text`.
+    duration_s : float or None
+        How long the stimulus lasts; a text without times needs it.
 
     Returns
     -------
     tuple of Event
-        In the file's order.
+        In order of time; words of one onset in the file's order. A word that is not found in its sentence, and one of
+        which no sentence is known, stands by itself; none is dropped. Words whose times the file does not have are
+        marked as estimated, and the log tells how many.
 
     Raises
     ------
     StimulusError
-        If the file is missing, empty or of another layout, or if times are negative, not finite, or out of order.
+        If the file is missing, empty or of another layout, if times are negative or not finite, or if a table with a
+        row per word is out of order.
     """
-    if path.suffix.lower() not in WORD_SUFFIXES:
-        raise StimulusError(
-            f"{path}: words cannot be read from {path.suffix or 'a file without suffix'}, "
-            f"expected one of {', '.join(WORD_SUFFIXES)}",
-            hint=f"write {_LAYOUT}",
-        )
-    if not path.is_file():
-        raise StimulusError(f"{path}: no such file, expected the words of the stimulus", hint="check the path")
-    rows = _npz_rows(path) if path.suffix.lower() == ".npz" else read_table(path)
-    return words_of_rows(rows, path)
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Read a TSV or CSV as text, one dict per row, column names in lower case."""
-    delimiter = "," if path.suffix.lower() == ".csv" else "\t"
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            quoting = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
-            rows = list(csv.DictReader(file, delimiter=delimiter, quoting=quoting, restkey="", restval=""))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise StimulusError(
-            f"{path}: is not a text table ({error}), expected UTF-8 text", hint=f"write {_LAYOUT}"
-        ) from error
-    return [{key.strip().lower(): value for key, value in row.items() if isinstance(value, str)} for row in rows]
-
-
-def words_of_rows(rows: Sequence[Mapping[str, str]], path: Path) -> tuple[Event, ...]:
-    """Make words of a table's rows; ``path`` and the row number (1 is the first below the header) go into errors."""
-    if not rows:
-        raise StimulusError(f"{path}: found no words, expected at least one", hint=f"write {_LAYOUT}")
-    rows = [{**_aliased(row)} for row in rows]
-    lacking = {"onset", "word"} - set(rows[0])
-    if lacking:
-        raise StimulusError(
-            f"{path}: column {' and '.join(sorted(lacking))} not found, got {', '.join(rows[0]) or 'no columns'}",
-            hint=f"write {_LAYOUT}",
-        )
-    words = []
-    previous_s = 0.0
-    for number, row in enumerate(rows, 1):
-        word = _word(row, f"{path}, row {number}")
-        if word.onset_s < previous_s:
+    reader, rule = _format(path)
+    words = tuple(sorted(reader(path, duration_s), key=lambda word: word.onset_s))
+    if not words:
+        raise StimulusError(f"{path}: found no words, expected at least one", hint="check that it is the right file")
+    for number, word in enumerate(words, 1):
+        if not (math.isfinite(word.onset_s) and math.isfinite(word.duration_s) and word.onset_s >= 0):
             raise StimulusError(
-                f"{path}, row {number}: onset {word.onset_s:g} s comes after {previous_s:g} s, "
-                "expected words in order of time",
-                hint="sort the rows by onset",
+                f"{path}, word {number} ({word.text}): onset is {word.onset_s:g}, expected seconds, 0 or more",
+                hint="count from the stimulus' start; delete words without a time",
             )
-        previous_s = word.onset_s
-        words.append(word)
-    return _with_places(words)
+    n_estimated = sum(word.estimated for word in words)
+    if n_estimated:
+        log.warning("%s: the times of %d of %d words are estimated (%s)", path.name, n_estimated, len(words), rule)
+    return words
 
 
-def _aliased(row: Mapping[str, str]) -> dict[str, str]:
-    named = dict(row)
-    for name, aliases in _ALIASES.items():
-        for alias in aliases:
-            if alias in named and name not in named:
-                named[name] = named.pop(alias)
-    return named
-
-
-def _word(row: Mapping[str, str], where: str) -> Event:
-    onset_s = _seconds(row["onset"], f"{where}: onset")
-    text = row["word"].strip()
-    if not text:
-        raise StimulusError(f"{where}: the word is empty, expected text", hint="delete the row")
-    if row.get("duration", "").strip().lower() not in _MISSING:
-        duration_s = _seconds(row["duration"], f"{where}: duration")
-    elif row.get("offset", "").strip().lower() not in _MISSING:
-        duration_s = max(0.0, _seconds(row["offset"], f"{where}: offset") - onset_s)
-    else:
-        duration_s = 0.0
-    place = row.get("sentence_char", "").strip()
-    known = place.lstrip("-").isdigit()
-    return Event("word", onset_s, duration_s, None, text, row.get("sentence", ""), int(place) if known else -1)
-
-
-def _seconds(text: str, what: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value < 0:
-        raise StimulusError(
-            f"{what} is {text.strip() or 'empty'}, expected seconds, 0 or more",
-            hint="count from the stimulus' start; delete rows without a time",
-        )
-    return value
-
-
-def _npz_rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in ("words", "onset", "offset", "duration") if name in arrays}
-            names = ", ".join(arrays.files)
-    except (ValueError, OSError, EOFError) as error:
-        raise StimulusError(f"{path}: is not an NPZ of plain arrays ({error})", hint=f"write {_LAYOUT}") from error
-    if not {"words", "onset"} <= set(found) or len({len(np.atleast_1d(array)) for array in found.values()}) != 1:
-        raise StimulusError(
-            f"{path}: expected arrays words, onset and offset of one length, got {names or 'none'}",
-            hint=f"write {_LAYOUT}",
-        )
-    return [
-        {name: str(value) for name, value in zip(found, row, strict=True)} for row in zip(*found.values(), strict=True)
-    ]
-
-
-def _with_places(words: Sequence[Event]) -> tuple[Event, ...]:
-    """Find words in their sentences where the table does not say; a word that is not there has no known sentence."""
-    placed: list[Event] = []
-    sentence, cursor = "", 0
-    for word in words:
-        if word.sentence != sentence:
-            sentence, cursor = word.sentence, 0
-        place = word.sentence_char if word.sentence_char >= 0 else word.sentence.find(word.text, cursor)
-        is_there = bool(word.sentence) and 0 <= place <= len(word.sentence) - len(word.text)
-        placed.append(replace(word, sentence_char=place) if is_there else replace(word, sentence="", sentence_char=-1))
-        cursor = place + len(word.text) if is_there else cursor
-    return tuple(placed)
+def _format(path: Path) -> tuple[_Reader, str]:
+    for suffix in (path.suffix, path.suffix.lower()):
+        if suffix in _FORMATS:
+            return _FORMATS[suffix]
+    raise StimulusError(
+        f"{path}: words cannot be read from {path.suffix or 'a file without suffix'}, "
+        f"expected one of {', '.join(dict.fromkeys(map(str.lower, WORD_SUFFIXES)))}",
+        hint="write a table with the columns onset, duration and word (seconds), one row per word, in order of time",
+    )
