@@ -91,7 +91,8 @@ def test_help_loads_nothing_heavy():
 def test_there_are_as_many_commands_as_promised():
     top = {"demo", "adapt", "predict", "simulate", "pretrain", "doctor"}
     groups = {
-        ("features", "extract"),
+        *(("features", n) for n in ("extract", "ls", "verify", "export", "import", "transcribe")),
+        *(("bold", n) for n in ("ls", "lag")),
         ("hub", "convert"),
         *(("recipe", n) for n in ("ls", "show", "cp", "check", "schema")),
     }

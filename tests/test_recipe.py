@@ -5,7 +5,9 @@ import pytest
 import yaml
 
 from tribetune.adapt.methods import METHODS
+from tribetune.bold.confounds import DEFAULTS
 from tribetune.errors import RecipeError
+from tribetune.recipe.data import Thresholds
 from tribetune.recipe.file import dump_recipe, read_any_recipe, read_pretrain_recipe, read_recipe, recipe_schema
 from tribetune.recipe.schema import Adaptation
 from tribetune.shipped import shipped_recipes
@@ -117,6 +119,62 @@ def test_the_recipe_of_a_method_has_the_methods_own_fields_and_defaults():
         assert own == {key: info.default for key, info in section.model_fields.items() if key != "method"}
         counted += 1
     assert counted == len(METHODS) == 3
+
+
+def test_the_thresholds_of_a_recipe_are_those_of_cleaning():
+    own = {field.name: getattr(DEFAULTS, field.name) for field in fields(DEFAULTS)}
+    assert own == Thresholds().model_dump()
+
+
+PARCELS = "data.parcellation={file: schaefer.csv}"
+FILES = "data.files=[{run: 1, bold: [lh.mgz, rh.mgz]}, {run: 2, bold: [run-2.nii.gz], t_r: 1.5}]"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["data.space=fsaverage5+subcortex", "data.subcortex.smoothing_fwhm_mm=0", "data.volume.depth=0.5"],
+        ["data.space=schaefer400", PARCELS],
+        ["data.space=tian32", "data.parcellation={file: tian.nii.gz, names: tian.tsv}"],
+        ["data.bids=null", FILES, "data.space=fsLR"],
+        ["data.cleaning=scrubbing", "data.thresholds={fd_threshold_mm: 0.2, n_compcor: 5}"],
+    ],
+)
+def test_bold_comes_from_many_files_into_many_spaces(recipe_file, tmp_path, overrides):
+    recipe = read_recipe(recipe_file, overrides)
+    (tmp_path / "resolved.yaml").write_text(dump_recipe(recipe))
+    assert read_recipe(tmp_path / "resolved.yaml") == recipe
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["data.space=schaefer400"], "needs `parcellation`"),
+        ([PARCELS], "belong together"),
+        (["data.space=fsaverage"], "expected one of fsaverage5"),
+        (["data.space=x4", "data.parcellation={left: lh.annot}"], "give either `left` and `right`, or `file`"),
+        (["data.space=x4", "data.parcellation={file: x.nii}"], "needs `names`"),
+        ([FILES], "one of them only"),
+        (["data.bids=null", FILES.replace("run: 2", "run: 1")], "two runs of `files` are called 1"),
+        (["data.cleaning=icaaroma"], "'compcor'"),
+        (["data.thresholds={fd_threshold: 0.2}"], "did you mean 'fd_threshold_mm'"),
+        (["data.bids=null", "data.tables.path=x.npz", "data.space=table", "data.cleaning=simple"], "have none"),
+        (
+            ["data.bids=null", "data.space=nowhere"],
+            "either `bids` or `tables` or `files`, and one of them only; `space` is",
+        ),
+    ],
+)
+def test_choices_that_do_not_fit_together_are_refused(recipe_file, overrides, told):
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(recipe_file, overrides)
+    assert told in str(caught.value)
+
+
+def test_every_key_of_the_data_section_is_explained_or_a_section():
+    schema = recipe_schema()["$defs"]
+    for name in ("Data", "RunOfFiles", "Thresholds", "Parcels", "Volumes", "Subcortex"):
+        assert {key for key, said in schema[name]["properties"].items() if not said.get("description")} == set()
 
 
 def test_every_key_of_the_schema_is_explained_or_a_section():

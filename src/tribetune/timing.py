@@ -14,6 +14,9 @@ OUTPUT_HZ = 1.0
 STEPS_PER_OUTPUT = 2
 """Feature steps that one output sample pools."""
 
+_ROUNDING_S = 1e-6
+"""Times closer than this are one."""
+
 
 def to_step(seconds: float, hz: float = FEATURE_HZ) -> int:
     """Nearest step of a grid; halves go to the even step, as in the reference (spec e.1)."""
@@ -87,7 +90,47 @@ def interpolate(
 def inside_run(n_trs: int, t_r: float, times: Float[np.ndarray, " sample"]) -> Bool[np.ndarray, " sample"]:
     """Which times were measured: not before the first volume nor more than ``t_r - 1`` s after the last (spec e.6)."""
     last = sample_times(n_trs, t_r)
-    return (times >= 0) & (times <= (last[-1] if len(last) else -1.0) + 1e-6)
+    return (times >= 0) & (times <= (last[-1] if len(last) else -1.0) + _ROUNDING_S)
+
+
+def to_native(
+    predicted: Float[np.ndarray, "sample output"],
+    t_r: float,
+    n_trs: int,
+    start_s: float = 0.0,
+    lag_s: float = 0.0,
+    valid: Bool[np.ndarray, " sample"] | None = None,
+) -> tuple[Float[np.ndarray, "time output"], Bool[np.ndarray, " time"]]:
+    """Prediction at the times of a run's volumes: for scores at BOLD's own rate, with BOLD as it was measured.
+
+    Parameters
+    ----------
+    predicted : array of shape (n_samples, n_outputs)
+        At 1 Hz; sample k is for the stimulus at ``start_s + k`` seconds and so for BOLD ``lag_s`` later.
+    t_r : float
+        Repetition time in seconds; volume k is at ``k * t_r``.
+    n_trs : int
+        Volumes of the run.
+    start_s : float
+        Where the stimulus begins, seconds from the first volume.
+    lag_s : float
+        Seconds from stimulus to BOLD.
+    valid : array of shape (n_samples,) or None
+        True where there is a prediction; everywhere when None.
+
+    Returns
+    -------
+    array of shape (n_trs, n_outputs), array of shape (n_trs,)
+        Linear interpolation, and where it draws on predictions alone: elsewhere it is zero.
+    """
+    times = np.arange(n_trs) * t_r - (start_s + lag_s)
+    values = np.zeros((n_trs, predicted.shape[1]), predicted.dtype)
+    known = np.ones(len(predicted), bool) if valid is None else valid
+    inside = (times >= -_ROUNDING_S) & (times <= (len(predicted) - 1) / OUTPUT_HZ + _ROUNDING_S)
+    if inside.any():
+        inside[inside] = interpolate((~known).astype(float)[:, None], 1 / OUTPUT_HZ, times[inside])[:, 0] <= _ROUNDING_S
+        values[inside] = interpolate(np.where(known[:, None], predicted, 0), 1 / OUTPUT_HZ, times[inside])
+    return values, inside
 
 
 def delayed(features: Float[np.ndarray, "time dim"], delay: int) -> Float[np.ndarray, "time dim"]:

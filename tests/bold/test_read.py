@@ -1,5 +1,6 @@
 """Surface runs read bit for bit, or refused with a reason."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_freesurfer_milliseconds_confirm_a_sidecar(bold: np.ndarray, write_run: 
 @pytest.mark.parametrize(
     ("sidecar", "header", "said"),
     [
-        (2.0, "1.5", "2 s by its sidecar, but .* has TimeStep 1.5"),
+        (2.0, "1.5", "2 s as given, but .* has TimeStep 1.5"),
         (2.0, "1500", "has TimeStep 1500"),
         (2000.0, "", r"t_r is 2000 s \(milliseconds\?\)"),
         (None, "2000", r"t_r is 2000 s \(milliseconds\?\)"),
@@ -160,3 +161,133 @@ def test_a_missing_file_is_refused(bold: np.ndarray, write_run: Callable) -> Non
     files.bold[0].unlink()
     with pytest.raises(BoldError, match="cannot be read as GIFTI"):
         read_run(files)
+
+
+@pytest.mark.parametrize(("mesh", "n_vertices"), [("fsaverage6", 40962), ("fsaverage", 163842)])
+@pytest.mark.parametrize("one_array", [False, True])
+def test_finer_icosahedra_are_read_at_the_vertices_they_share(
+    tmp_path: Path, bold: np.ndarray, write_hemisphere: Callable, mesh: str, n_vertices: int, one_array: bool
+) -> None:
+    def finer(side: str, values: np.ndarray) -> Path:
+        # what lies between the shared vertices is spoilt, so that whoever looks at it is caught
+        whole = np.full((3, n_vertices), np.inf, np.float32)
+        whole[:, :N] = values
+        return write_hemisphere(tmp_path / f"sub-01_hemi-{side}_space-{mesh}_bold.func.gii", whole, one_array)
+
+    halves = (finer("L", bold[:3, :N]), finer("R", bold[:3, N:]))
+    run = read_run(RunFiles("01", "", "movie", "1", mesh, halves, t_r=2.0))
+    np.testing.assert_array_equal(run.values, bold[:3])
+    assert run.space == "fsaverage5"
+
+
+def test_the_rule_of_nesting_holds_on_fsaverage5_itself() -> None:
+    # nilearn ships no finer mesh; what fsaverage5 is to fsaverage6, fsaverage4 with its 2,562 vertices is to fsaverage5
+    from nilearn.datasets import fetch_surf_fsaverage
+    from nilearn.surface import load_surf_mesh
+
+    faces = np.asarray(load_surf_mesh(fetch_surf_fsaverage("fsaverage5")["sphere_left"]).faces)
+    pairs = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    edges = np.unique(pairs, axis=0)
+    from_coarse = edges[edges[:, 0] < 2562]
+    # every edge between two coarse vertices was divided: each later vertex lies between exactly two of them
+    assert from_coarse[:, 1].min() >= 2562
+    assert np.unique(np.bincount(from_coarse[:, 1], minlength=N)[2562:]).tolist() == [2]
+
+
+def test_the_count_must_not_contradict_the_name(tmp_path: Path, write_hemisphere: Callable) -> None:
+    finer = np.random.default_rng(0).standard_normal((2, 40962)).astype(np.float32)
+    halves = tuple(write_hemisphere(tmp_path / f"a_hemi-{side}_bold.func.gii", finer) for side in "LR")
+    with pytest.raises(SpaceError, match="40,962 vertices, expected 10,242 per hemisphere of fsaverage5"):
+        read_run(RunFiles("01", "", "movie", "1", "fsaverage5", halves, t_r=2.0))
+
+
+def test_the_count_decides_where_the_name_is_silent(bold: np.ndarray, write_run: Callable) -> None:
+    assert read_run(replace(write_run(bold), space="")).space == "fsaverage5"
+
+
+def test_hemispheres_of_two_meshes_are_refused(tmp_path: Path, bold: np.ndarray, write_hemisphere: Callable) -> None:
+    left = write_hemisphere(tmp_path / "lh.func.gii", bold[:, :N])
+    right = write_hemisphere(tmp_path / "rh.func.gii", np.ones((6, 40962), np.float32))
+    with pytest.raises(SpaceError, match="40,962 vertices, expected 10,242 per hemisphere of fsaverage5"):
+        read_run(RunFiles("01", "", "movie", "1", "", (left, right), t_r=2.0))
+
+
+def test_one_hemisphere_twice_is_told(bold: np.ndarray, write_run: Callable, caplog: pytest.LogCaptureFixture) -> None:
+    read_run(write_run(bold))
+    assert not caplog.text
+    bold[:, N:] = bold[:, :N]
+    read_run(write_run(bold))
+    assert "hold the same numbers" in caplog.text
+
+
+def test_swapped_content_is_noticed_by_the_medial_wall(bold: np.ndarray, write_run: Callable) -> None:
+    bold[:, :888], bold[:, N : N + 881] = 0, 0
+    assert np.isnan(read_run(write_run(bold)).values[0]).sum() == 888 + 881
+    with pytest.raises(BoldError, match="hemispheres are swapped: 881 vertices without data on the left and 888"):
+        read_run(write_run(np.roll(bold, N, axis=1)))
+
+
+@pytest.mark.parametrize("wanted", ["fsaverage5", "fsLR"])
+def test_surfaces_of_fslr_are_their_own_space(tmp_path: Path, write_hemisphere: Callable, wanted: str) -> None:
+    values = np.random.default_rng(1).standard_normal((4, 2, 32492)).astype(np.float32)
+    halves = tuple(
+        write_hemisphere(tmp_path / f"a_hemi-{side}_space-fsLR_den-32k_bold.func.gii", values[:, k])
+        for k, side in enumerate("LR")
+    )
+    files = RunFiles("01", "", "movie", "1", "fsLR", halves, t_r=2.0)
+    if wanted == "fsLR":
+        run = read_run(files, wanted)
+        np.testing.assert_array_equal(run.values, values.reshape(4, -1))
+        assert run.space == "fsLR"
+        return
+    with pytest.raises(SpaceError, match=r"hemi-L_space-fsLR_den-32k_bold.func.gii is in fsLR") as caught:
+        read_run(files, wanted)
+    assert "wb_command -metric-resample" in caught.value.hint
+
+
+def test_fewer_arrays_than_promised_are_refused(bold: np.ndarray, write_run: Callable) -> None:
+    files = write_run(bold)
+    text = files.bold[0].read_text()
+    files.bold[0].write_text(text.replace('NumberOfDataArrays="6"', 'NumberOfDataArrays="7"'))
+    with pytest.raises(BoldError, match="6 data arrays, but it says 7"):
+        read_run(files)
+
+
+def test_volumes_that_the_confounds_do_not_have_are_refused(
+    tmp_path: Path, bold: np.ndarray, write_run: Callable
+) -> None:
+    confounds = tmp_path / "confounds.tsv"
+    confounds.write_text("csf\n" + "1.0\n" * 5)
+    with pytest.raises(BoldError, match=r"6 volumes, but confounds.tsv has 5"):
+        read_run(replace(write_run(bold), confounds=confounds))
+    confounds.write_text("csf\n" + "1.0\n" * 6)
+    assert len(read_run(replace(write_run(bold), confounds=confounds)).values) == 6
+
+
+@pytest.mark.parametrize(
+    ("told", "n_trs"),
+    [
+        ({"dcmmeta_shape": [64, 64, 36, 6]}, 6),
+        ({"dcmmeta_shape": [64, 64, 36, 7]}, 7),
+        ({"dcmmeta_shape": [64, 64, 36, 8], "NumberOfVolumesDiscardedByUser": 2}, 6),
+        ({"NumberOfVolumes": 5}, 5),
+    ],
+)
+def test_an_off_by_one_volume_is_noticed_by_the_raw_sidecar(
+    tmp_path: Path, bold: np.ndarray, write_run: Callable, told: dict, n_trs: int
+) -> None:
+    sidecar = tmp_path / "sub-01_task-movie_run-1_bold.json"
+    sidecar.write_text(json.dumps(told))
+    files = replace(write_run(bold), sidecars=((sidecar,), (sidecar,)))
+    if n_trs == 6:
+        assert len(read_run(files).values) == 6
+        return
+    with pytest.raises(BoldError, match=f"6 volumes, but sub-01_task-movie_run-1_bold.json has {n_trs}"):
+        read_run(files)
+
+
+def test_a_volume_is_not_read_as_a_surface(tmp_path: Path) -> None:
+    files = RunFiles("01", "", "movie", "1", "MNI152NLin6Asym", (tmp_path / "a.nii.gz",), kind="volume")
+    with pytest.raises(BoldError, match="a volume in MNI152NLin6Asym, expected surfaces") as caught:
+        read_run(files)
+    assert "fsaverage5" in caught.value.hint

@@ -177,3 +177,48 @@ def test_four_axes_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "s.npz", bold=np.ones((2, 2, 3, 4)))
     with pytest.raises(BoldError, match="bold has 4 axes"):
         read_table(TableSpec(str(tmp_path / "s.npz"), bold="bold", t_r=2.0), "s")
+
+
+@pytest.fixture
+def algonauts(tmp_path: Path) -> Path:
+    """A subject's film as Algonauts 2025 has it: a dataset per run, named by BIDS entities, without t_r."""
+    name = "sub-01_task-movie10_space-MNI152NLin2009cAsym_atlas-Schaefer18_parcel-1000Par7Net_bold.h5"
+    rng = np.random.default_rng(4)
+    with h5py.File(tmp_path / name, "w") as file:
+        for key in ("ses-002_task-bourne01", "ses-001_task-figures01_run-2", "ses-001_task-figures01_run-1"):
+            file[key] = rng.standard_normal((30, 1000)).astype(np.float32)
+    return tmp_path / name
+
+
+def test_algonauts_runs_are_named_by_their_arrays(algonauts: Path) -> None:
+    spec = TableSpec(str(algonauts), t_r=1.49)
+    assert list_table_subjects(spec) == ["01"]
+    runs = ["ses-002_task-bourne01", "ses-001_task-figures01_run-1", "ses-001_task-figures01_run-2"]
+    assert list_table_runs(spec, "01") == runs
+    run = read_table(spec, "01", "ses-001_task-figures01_run-2")
+    with h5py.File(algonauts) as file:
+        np.testing.assert_array_equal(run.values, file["ses-001_task-figures01_run-2"][()])
+    assert (run.subject, run.session, run.task, run.run) == ("01", "001", "figures01", "2")
+    assert (run.label, run.t_r) == ("sub-01_ses-001_task-figures01_run-2", 1.49)
+    with pytest.raises(BoldError, match=r"sub-01_ses-002_task-bourne01 in .*: t_r is unknown"):
+        read_table(TableSpec(str(algonauts)), "01", "ses-002_task-bourne01")
+
+
+def test_sessions_and_tasks_may_be_placeholders(algonauts: Path) -> None:
+    path = str(algonauts).replace("sub-01", "sub-{subject}")
+    spec = TableSpec(path, bold="ses-{session}_task-{task}_run-{run}", t_r=1.49)
+    assert list_table_runs(spec, "01") == ["ses-001_task-figures01_run-1", "ses-001_task-figures01_run-2"]
+    films = TableSpec(path, bold="ses-002_task-{run}", t_r=1.49)
+    assert list_table_runs(films, "01") == ["bourne01"]
+    assert read_table(films, "01", "bourne01").label == "sub-01_run-bourne01"
+
+
+def test_a_table_of_another_subject_is_refused(algonauts: Path) -> None:
+    with pytest.raises(BoldError, match="the table of sub-01, not of sub-02"):
+        read_table(TableSpec(str(algonauts), t_r=1.49), "02", "ses-002_task-bourne01")
+
+
+def test_arrays_that_only_look_alike_need_a_name(tmp_path: Path, values: np.ndarray) -> None:
+    np.savez(tmp_path / "s.npz", **{"ses-1_task-a": values[0], "other": values[1]})
+    with pytest.raises(BoldError, match="no array 'that is plainly the BOLD'; it has other, ses-1_task-a"):
+        list_table_runs(TableSpec(str(tmp_path / "s.npz"), t_r=2.0), "s")

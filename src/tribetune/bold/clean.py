@@ -1,47 +1,86 @@
-"""Clean a run: take out slow drift, and bring every output to one scale."""
+"""Clean a run: take out slow drift and confounds, and bring every output to one scale."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from tribetune.bold import confounds as table
+from tribetune.bold.confounds import DEFAULTS, Confounds, Thresholds, loader_arguments, read_confounds
+from tribetune.bold.regression import fitted, line_and
 from tribetune.bold.run import Run
 from tribetune.errors import BoldError
 
-_BLOCK = 2048
-"""Outputs cleaned at once: keeps the double-precision copy small."""
+STRATEGIES = ("tribe", *table.STRATEGIES)
+"""``tribe`` is what the released checkpoint's targets had: a line and a scale, no confounds (spec e.6)."""
 
-_FLAT = 1e-6
-"""Deviation below this share of an output's largest value is float32 rounding, not signal."""
-
-_FEWEST = 3
-"""A line takes two samples; a scale needs one more."""
+_COSINES_S = 128.0
+"""Cut-off of fMRIPrep's high-pass cosines: a longer run has at least one."""
 
 
-def clean(run: Run, strategy: str = "tribe") -> Run:
-    """Clean a run as TRIBE's targets were: linear detrend and z-score per output, no confounds (spec e.6).
+def clean(run: Run, strategy: str = "tribe", confounds: Path | None = None, thresholds: Thresholds = DEFAULTS) -> Run:
+    """Take out a line per output, and what a strategy calls confounds, in one regression; then z-score.
 
     Parameters
     ----------
     run : Run
         As read; not changed.
     strategy : str
-        ``tribe`` is the only one.
+        ``tribe`` (no confounds), ``simple``, ``scrubbing`` or ``compcor``; see `tribetune.bold.confounds`.
+    confounds : Path or None
+        fMRIPrep's table of this run, which every strategy but ``tribe`` needs.
+    thresholds : Thresholds
+        The strategy's choices.
+
+    Returns
+    -------
+    Run
+        As long as the run that came in: scrubbed volumes, and those before the steady state, are False in its mask.
 
     Raises
     ------
     BoldError
-        If the strategy is unknown or fewer than three volumes are valid.
+        If the strategy is unknown, its confounds are missing or do not fit the run, or too few volumes are valid.
     """
-    if strategy != "tribe":
-        raise BoldError(f"unknown cleaning {strategy!r}", hint="set data.cleaning to tribe")
-    return replace(run, values=standardise(run.values, run.mask, run.label))
+    if strategy not in STRATEGIES:
+        raise BoldError(f"unknown cleaning {strategy!r}", hint=f"set data.cleaning to one of: {', '.join(STRATEGIES)}")
+    if strategy == "tribe":
+        return replace(run, values=standardise(run.values, run.mask, run.label))
+    if confounds is None:
+        raise BoldError(
+            f"{run.label}: cleaning {strategy} needs confounds, and this run has none",
+            hint="put fMRIPrep's desc-confounds_timeseries.tsv beside the run, or set data.cleaning to tribe",
+        )
+    found = read_confounds(confounds, len(run.values), strategy, thresholds)
+    _check_high_pass(run, found, confounds, thresholds)
+    mask = run.mask & found.mask
+    return replace(run, values=standardise(run.values, mask, run.label, found.values), mask=mask)
+
+
+def describe(strategy: str, thresholds: Thresholds = DEFAULTS) -> dict[str, Any]:
+    """What a cleaning does, in plain values for the provenance: only the choices that the strategy makes use of.
+
+    Raises
+    ------
+    BoldError
+        If the strategy is unknown.
+    """
+    if strategy not in STRATEGIES:
+        raise BoldError(f"unknown cleaning {strategy!r}", hint=f"set data.cleaning to one of: {', '.join(STRATEGIES)}")
+    chosen = {} if strategy == "tribe" else loader_arguments(strategy, thresholds)
+    regressors = chosen.pop("strategy", [])
+    return {"strategy": strategy, "detrend": "linear", "regressors": regressors, **chosen, "standardise": "z-score"}
 
 
 def standardise(
-    values: Float[np.ndarray, "time output"], mask: Bool[np.ndarray, " time"], where: str
+    values: Float[np.ndarray, "time output"],
+    mask: Bool[np.ndarray, " time"],
+    where: str,
+    confounds: Float[np.ndarray, "time confound"] | None = None,
 ) -> Float[np.ndarray, "time output"]:
-    """Remove the line fitted over the valid samples and divide by their deviation (ddof 1), one output at a time.
+    """Remove what a line and the confounds explain over the valid samples, and divide by what deviation is left.
 
     Parameters
     ----------
@@ -51,35 +90,45 @@ def standardise(
         True where a sample is valid.
     where : str
         The run, for messages.
+    confounds : array of shape (n_trs, n_confounds) or None
+        In any unit; finite in the valid rows.
 
     Returns
     -------
     array of shape (n_trs, n_outputs)
-        float32; zero where masked, NaN in outputs that are undefined or flat once the line is gone.
+        float32, deviation 1 (ddof 1); zero where masked, NaN in outputs that are undefined, or flat once the line and
+        the confounds are gone.
 
     Raises
     ------
     BoldError
-        If fewer than three samples are valid.
+        If there are not more valid samples than regressors, the line's two among them.
 
     Notes
     -----
-    Same as ``nilearn.signal.clean(detrend=True, standardize="zscore_sample", filter=False)`` where all samples are
-    valid. With gaps nilearn fits its line over what is left pushed together; here every sample keeps its time.
+    Same as ``nilearn.signal.clean(detrend=True, standardize="zscore_sample", filter=False, confounds, sample_mask)``
+    where all samples are valid. With gaps nilearn fits its line over what is left pushed together; here every sample
+    keeps its time. Regressors that repeat others are dropped (1e-9), where nilearn keeps their rounding (1e-14).
     """
-    times = np.flatnonzero(mask).astype(np.float64)
-    if len(times) < _FEWEST:
-        raise BoldError(f"{where}: {len(times)} valid samples, expected at least {_FEWEST}", hint="leave this run out")
-    times -= times.mean()
-    times /= np.linalg.norm(times)
+    basis = line_and(confounds, mask)
+    n_valid = len(basis)
+    if n_valid <= basis.shape[1]:
+        raise BoldError(
+            f"{where}: {n_valid} valid samples, expected at least {basis.shape[1] + 1}"
+            + (f" for {basis.shape[1]} regressors" if confounds is not None else ""),
+            hint="leave this run out" + (", or clean it with fewer confounds" if confounds is not None else ""),
+        )
     cleaned = np.zeros(values.shape, np.float32)
-    for first in range(0, values.shape[1], _BLOCK):
-        block = slice(first, first + _BLOCK)
-        part = values[:, block].astype(np.float64) if mask.all() else values[mask, block].astype(np.float64)
-        flat = _FLAT * np.abs(part).max(0)
-        part -= part.mean(0)
-        part -= np.outer(times, times @ part)
-        deviation = np.sqrt(np.einsum("tv,tv->v", part, part) / (len(part) - 1))
-        part /= np.where(deviation > flat, deviation, np.nan)
-        cleaned[mask, block] = part
+    for part in fitted(values, mask, basis):
+        np.divide(part.rest, part.deviation, out=part.rest)
+        cleaned[mask, part.outputs] = part.rest
     return cleaned
+
+
+def _check_high_pass(run: Run, found: Confounds, path: Path, thresholds: Thresholds) -> None:
+    """Refuse what nilearn passes over: a filter that was asked for and is not in the table."""
+    if thresholds.high_pass and len(run.values) * run.t_r >= _COSINES_S and not any("cosine" in n for n in found.names):
+        raise BoldError(
+            f"{path}: no cosine columns, so the high-pass filter that was asked for is not there",
+            hint="set high_pass to false, or take fMRIPrep's own table",
+        )

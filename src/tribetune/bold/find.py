@@ -1,82 +1,96 @@
 """Find the runs of a subject in a BIDS dataset with fMRIPrep derivatives."""
 
-import json
-import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from tribetune.bold.bids_folders import bids_roots, bold_files, inherited, raw_roots
+from tribetune.bold.bids_names import entities, kind_of, natural, side_of, space_said
 from tribetune.bold.run import run_label
+from tribetune.bold.run_files import RunFiles, sidecar_t_r
 from tribetune.errors import BoldError
+from tribetune.spaces import FSAVERAGE5, FSLR
+
+_LOG = logging.getLogger(__name__)
+
+KINDS = ("surface", "volume", "cifti")
 
 _LISTED = 8
 """Files that an error names before it stops."""
 
+_VOLUMES = (("volume", "MNI152NLin2009cAsym"), ("volume", "MNI152NLin6Asym"))
+_SOURCES = {
+    FSAVERAGE5.name: (*(("surface", mesh) for mesh in ("fsaverage5", "fsaverage6", "fsaverage")), *_VOLUMES),
+    FSLR.name: (("cifti", FSLR.name), ("surface", FSLR.name)),
+    "subcortex": _VOLUMES,
+    "fsaverage5+subcortex": _VOLUMES,
+}
+"""What an output space can be made from, best first."""
 
-@dataclass(frozen=True)
-class RunFiles:
-    """The files of one run.
-
-    Attributes
-    ----------
-    subject, session, task, run, space : str
-        BIDS entities without their keys.
-    bold : tuple of Path
-        Left hemisphere, then right.
-    events, confounds : Path or None
-        The run's ``events.tsv`` and fMRIPrep confounds, where there are any.
-    t_r : float or None
-        Repetition time in seconds, where a sidecar says it.
-    """
-
-    subject: str
-    session: str
-    task: str
-    run: str
-    space: str
-    bold: tuple[Path, ...]
-    events: Path | None = None
-    confounds: Path | None = None
-    t_r: float | None = None
-
-    @property
-    def label(self) -> str:
-        """The run's BIDS name, such as ``sub-01_task-movie_run-2``."""
-        return run_label(self.subject, self.session, self.task, self.run)
+_CONFOUNDS = ("desc-confounds_timeseries.tsv", "desc-confounds_regressors.tsv")
+"""Of fMRIPrep since 20.2, and before."""
 
 
-def find_runs(bids: Path, subject: str, task: str, space: str, session: str = "") -> list[RunFiles]:
-    """List a subject's surface runs of one task and space, by session and run.
+def find_runs(
+    bids: Path, subject: str, task: str, space: str, session: str = "", kinds: Collection[str] = KINDS
+) -> list[RunFiles]:
+    """List a subject's runs of one task, by session and run, in the best files there are for an output space.
 
     Parameters
     ----------
     bids : Path
         A BIDS dataset with ``derivatives/*/sub-*``, or one such derivatives folder.
-    subject, task, space : str
+    subject, task : str
         BIDS labels, with or without their key.
+    space : str
+        ``fsaverage5`` takes surfaces of fsaverage5, else of fsaverage6, else of fsaverage, else volumes in MNI space;
+        ``subcortex`` takes volumes, ``fsLR`` CIFTI. Any other is the space of the files, where need be with more of
+        their entities, as fMRIPrep writes it: ``MNI152NLin2009cAsym:res-2``.
     session : str
         Only this session; all when empty.
+    kinds : collection of str
+        Only files of these kinds.
 
     Raises
     ------
     BoldError
-        If nothing matches (the message lists what is there), a hemisphere is missing, two files claim one
-        hemisphere of one run, or two sidecars disagree on the repetition time.
+        If nothing matches (the message lists what is there), a hemisphere is missing, two sets of files have the name
+        of one run, or two sidecars disagree on the repetition time.
     """
-    wanted = {"task": task, "space": space, **({"ses": session} if session else {})}
-    wanted = {key: _bare(value, key) for key, value in wanted.items()}
-    subject = _bare(subject, "sub")
-    roots = _derivatives(Path(bids), subject)
-    surfaces = [path for root in roots for path in _surfaces(root, subject)]
-    matching = [path for path in surfaces if wanted.items() <= entities(path).items()]
-    if not matching:
-        raise _nothing(Path(bids), subject, wanted, surfaces)
-    groups: dict[tuple[str, str], list[Path]] = {}
-    for path in matching:
-        found = entities(path)
-        groups.setdefault((found.get("ses", ""), found.get("run", "")), []).append(path)
-    places = {*roots, *_raw_roots(Path(bids))}
-    return [_run_files(groups[key], places) for key in sorted(groups, key=lambda key: [_natural(part) for part in key])]
+    bids, subject = Path(bids), _bare(subject, "sub")
+    asked = {"task": _bare(task, "task"), **({"ses": _bare(session, "ses")} if session else {})}
+    found = _files(bids, subject)
+    of_task = [path for path in found if asked.items() <= entities(path).items()]
+    wanted = [fits for kind, fits in _choices(_bare(space, "space")) if not kind or kind in kinds]
+    chosen = next((runs for fits in wanted if (runs := [p for p in of_task if fits(p) and kind_of(p) in kinds])), [])
+    if not chosen:
+        raise _nothing(bids, subject, {**asked, "space": _bare(space, "space")}, found)
+    runs = _grouped(chosen, bids)
+    _tell_left_out(runs, [path for path in of_task if any(fits(path) for fits in wanted)])
+    for files in runs:
+        _check(files, [other for other in runs if other.label == files.label])
+    return [replace(files, t_r=sidecar_t_r(files)) for files in runs]
+
+
+def list_runs(bids: Path, subject: str = "", task: str = "", space: str = "") -> list[RunFiles]:
+    """Every set of files that belongs together, whole or not: a survey, which refuses nothing but a missing dataset.
+
+    Empty labels stand for all. ``bold`` holds the files that are there, ``t_r`` is not looked up, and two entries may
+    have one name; `tribetune.bold.survey` says what is missing.
+
+    Raises
+    ------
+    BoldError
+        If there is no dataset.
+    """
+    bids = Path(bids)
+    asked = {key: _bare(label, key) for key, label in (("sub", subject), ("task", task)) if label}
+    folders = [path for root in bids_roots(bids) for path in root.glob("sub-*") if path.is_dir()]
+    subjects = sorted({_bare(path.name, "sub") for path in folders})
+    found = [path for name in subjects if asked.get("sub", name) == name for path in _files(bids, name)]
+    matching = [path for path in found if asked.items() <= entities(path).items()]
+    return _grouped([path for path in matching if _bare(space, "space") in ("", space_said(path))], bids)
 
 
 def events_file(files: RunFiles) -> Path:
@@ -95,131 +109,107 @@ def events_file(files: RunFiles) -> Path:
     return files.events
 
 
-def entities(path: Path) -> dict[str, str]:
-    """BIDS entities of a file name, in the file's order: ``{"sub": "01", "task": "movie", ...}``."""
-    pairs = (part.partition("-") for part in path.name.split(".")[0].split("_"))
-    return {key: value for key, dash, value in pairs if dash}
-
-
 def _bare(label: str, key: str) -> str:
     return str(label).removeprefix(f"{key}-")
 
 
-def _natural(label: str) -> tuple[int, str]:
-    """Sort run 2 before run 10."""
-    digits = re.search(r"\d+", label)
-    return (int(digits.group()) if digits else 0, label)
-
-
-def _derivatives(bids: Path, subject: str) -> list[Path]:
-    if not bids.is_dir():
-        raise BoldError(f"no dataset at {bids}", hint="set data.bids to a BIDS folder")
-    folders = sorted(path for path in (bids / "derivatives").glob("*") if path.is_dir())
-    roots = [root for root in (bids, *folders) if (root / f"sub-{subject}").is_dir()]
-    if roots:
-        return roots
-    known = sorted({path.name for root in (bids, *folders) for path in root.glob("sub-*") if path.is_dir()})
+def _files(bids: Path, subject: str) -> list[Path]:
+    roots = bids_roots(bids)
+    if any((root / f"sub-{subject}").is_dir() for root in roots):
+        return [path for root in roots for path in bold_files(root, subject)]
+    known = sorted({path.name for root in roots for path in root.glob("sub-*") if path.is_dir()})
     raise BoldError(
         f"{bids} has no sub-{subject}; it has {', '.join(known[:_LISTED]) or 'no sub-* folder'}",
         hint="set data.subject to one of them, or data.bids to the folder that holds derivatives/",
     )
 
 
-def _raw_roots(bids: Path) -> list[Path]:
-    """Where raw sidecars and events may be: the dataset itself, or the one a derivatives folder lies in."""
-    return [bids, bids.parent.parent] if bids.parent.name == "derivatives" else [bids]
+def _choices(space: str) -> list[tuple[str, Callable[[Path], bool]]]:
+    """Kind and test of the files that a space can be made from, best first; no kind means any."""
+    name, *more = space.split(":")
+    also = {key: value for key, _, value in (part.partition("-") for part in more)}
+
+    def of(kind: str, wanted: str) -> Callable[[Path], bool]:
+        return lambda path: (
+            (not kind or kind_of(path) == kind)
+            and space_said(path) == wanted
+            and also.items() <= entities(path).items()
+        )
+
+    return [(kind, of(kind, wanted)) for kind, wanted in _SOURCES.get(name, (("", name),))]
 
 
-def _surfaces(root: Path, subject: str) -> list[Path]:
-    folder = root / f"sub-{subject}"
-    return sorted([*folder.glob("func/*_bold.func.gii"), *folder.glob("ses-*/func/*_bold.func.gii")])
+def _grouped(paths: Iterable[Path], bids: Path) -> list[RunFiles]:
+    """Files that differ in their hemisphere alone belong together."""
+    groups: dict[tuple, list[Path]] = {}
+    for path in paths:
+        said = {key: value for key, value in entities(path).items() if key != "hemi"}
+        key = (path.parent, frozenset(said.items()), kind_of(path), space_said(path))
+        groups.setdefault(key, []).append(path)
+    places = list(dict.fromkeys([*bids_roots(bids), *raw_roots(bids)]))
+    runs = [_run_files(sorted(group, key=side_of), places) for group in groups.values()]
+    return sorted(
+        runs, key=lambda files: [natural(part) for part in (files.subject, files.session, files.task, files.run)]
+    )
 
 
-def _nothing(bids: Path, subject: str, wanted: dict[str, str], surfaces: Sequence[Path]) -> BoldError:
+def _run_files(bold: Sequence[Path], roots: Sequence[Path]) -> RunFiles:
+    said = entities(bold[0])
+    # The pipeline's own folder comes before the raw dataset; another pipeline's has no say.
+    places = sorted((root for root in roots if bold[0].is_relative_to(root)), key=lambda root: -len(root.parts))
+    masks = {frozenset({**entities(path), "desc": ""}.items()): path for path in bold[0].parent.glob("*_mask.nii.gz")}
+    kind = kind_of(bold[0])
+    return RunFiles(
+        *(said.get(key, "") for key in ("sub", "ses", "task", "run")),
+        space_said(bold[0]),
+        tuple(bold),
+        events=next(inherited(bold[0], places, "events.tsv"), None),
+        confounds=next((found for name in _CONFOUNDS for found in inherited(bold[0], places, name)), None),
+        kind=kind,
+        brain_mask=masks.get(frozenset({**said, "desc": ""}.items())) if kind == "volume" else None,
+        sidecars=tuple(tuple(inherited(path, places, "bold.json")) for path in bold),
+    )
+
+
+def _check(files: RunFiles, of_one_name: Sequence[RunFiles]) -> None:
+    """Refuse two sets of files of one name, and a run without exactly its two hemispheres."""
+    if len(of_one_name) > 1:
+        named = ", ".join(str(other.bold[0]) for other in of_one_name[:_LISTED])
+        raise BoldError(
+            f"{files.label}: {len(of_one_name)} runs have this name: {named}",
+            hint="set data.bids to the derivatives folder you mean, or name the files you mean in data.files",
+        )
+    for side in "LR" if files.kind == "surface" else ():
+        mine = [path.name for path in files.bold if side_of(path) == side]
+        if len(mine) != 1:
+            raise BoldError(
+                f"{files.label}: {len(mine)} files claim hemisphere {side}: {', '.join(mine)}"
+                if mine
+                else f"{files.label}: hemisphere {side} is missing beside {files.bold[0].name}",
+                hint=f"expected the same name once with hemi-{side} in {files.bold[0].parent}",
+            )
+
+
+def _tell_left_out(runs: Sequence[RunFiles], usable: Sequence[Path]) -> None:
+    """Say which runs of the task are there in other usable files only."""
+    taken = {(files.session, files.run) for files in runs}
+    for path in usable:
+        said = entities(path)
+        run = (said.get("ses", ""), said.get("run", ""))
+        if run not in taken:
+            taken.add(run)
+            label = run_label(said["sub"], run[0], said["task"], run[1])
+            _LOG.warning("%s left out: it has %s, the others %s", label, space_said(path), runs[0].space)
+
+
+def _nothing(bids: Path, subject: str, wanted: dict[str, str], there: Sequence[Path]) -> BoldError:
     asked = ", ".join(f"{key}-{value}" for key, value in wanted.items())
-    there = [path.name for path in surfaces]
     more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
-    listing = f"its surface files are {', '.join(there[:_LISTED])}{more}" if there else "it has no *_bold.func.gii"
+    names = ", ".join(path.name for path in there[:_LISTED])
+    listing = f"its BOLD files are {names}{more}" if there else "it has no preprocessed BOLD files"
     hint = (
         "set data.task, data.space or data.session to one of these"
         if there
-        else ("run fMRIPrep with --output-spaces fsaverage5, or set data.bids to the dataset that holds derivatives/")
+        else "run fMRIPrep with --output-spaces fsaverage5, or set data.bids to the dataset that holds derivatives/"
     )
-    return BoldError(f"{bids}: sub-{subject} has no surface run with {asked}; {listing}", hint=hint)
-
-
-def _run_files(paths: Sequence[Path], roots: Collection[Path]) -> RunFiles:
-    """One run of its two hemispheres' files."""
-    of_left = entities(paths[0])
-    subject, session, task, run = (of_left.get(key, "") for key in ("sub", "ses", "task", "run"))
-    label = run_label(subject, session, task, run)
-    bold = tuple(_hemisphere(paths, side, label) for side in "LR")
-    # The pipeline's own folder comes before the raw dataset; another pipeline's has no say.
-    places = sorted((root for root in roots if bold[0].is_relative_to(root)), key=lambda root: -len(root.parts))
-    tables = {name: next(_inherited(bold[0], places, name), None) for name in _TABLES}
-    return RunFiles(
-        subject, session, task, run, of_left["space"], bold, *tables.values(), t_r=_t_r(bold, places, label)
-    )
-
-
-_TABLES = ("events.tsv", "desc-confounds_timeseries.tsv")
-
-
-def _hemisphere(paths: Sequence[Path], side: str, label: str) -> Path:
-    mine = [path for path in paths if entities(path).get("hemi", "").upper() == side]
-    if not mine:
-        raise BoldError(
-            f"{label}: hemisphere {side} is missing beside {paths[0].name}",
-            hint=f"expected the same name with hemi-{side} in {paths[0].parent}",
-        )
-    if len(mine) > 1:
-        raise BoldError(
-            f"{label}: {len(mine)} files claim hemisphere {side}: {', '.join(str(path) for path in mine[:_LISTED])}",
-            hint="set data.bids to the derivatives folder you mean, or move the other file away",
-        )
-    return mine[0]
-
-
-def _t_r(bold: Sequence[Path], places: Sequence[Path], label: str) -> float | None:
-    """Repetition time of the nearest sidecar that has one (BIDS inheritance); both hemispheres must agree."""
-    found = {}
-    for path in bold:
-        for sidecar in _inherited(path, places, "bold.json"):
-            t_r = _repetition_time(sidecar)
-            if t_r is not None:
-                found[sidecar] = t_r
-                break
-    if len(set(found.values())) > 1:
-        said = ", ".join(f"{path.name} says {t_r:g} s" for path, t_r in found.items())
-        raise BoldError(f"{label}: sidecars disagree on t_r: {said}", hint="mend RepetitionTime in one of them")
-    return next(iter(found.values()), None)
-
-
-def _repetition_time(sidecar: Path) -> float | None:
-    try:
-        content = json.loads(sidecar.read_text(encoding="utf-8"))
-        value = content.get("RepetitionTime")
-        return None if value is None else float(value)
-    except (ValueError, TypeError, AttributeError, OSError) as error:
-        raise BoldError(
-            f"{sidecar}: not a BIDS sidecar ({error})", hint="expected JSON with RepetitionTime in seconds"
-        ) from error
-
-
-def _inherited(path: Path, places: Sequence[Path], ending: str) -> Iterator[Path]:
-    """Files that apply to ``path`` by BIDS inheritance, nearest and most specific first.
-
-    A file applies when it lies in the subject's folders or above, and each of its entities is also one of ``path``.
-    """
-    mine = entities(path)
-    subject, session = f"sub-{mine['sub']}", f"ses-{mine['ses']}" if "ses" in mine else ""
-    for root in places:
-        inner = root / subject / session
-        for folder in dict.fromkeys((inner / "func", inner, root / subject, root)):
-            applying = [
-                other
-                for other in folder.glob(f"*{ending}")
-                if other.name == ending or other.name.endswith(f"_{ending}")
-                if entities(other.with_name(other.name.removesuffix(ending))).items() <= mine.items()
-            ]
-            yield from sorted(applying, key=lambda other: (-len(entities(other)), other.name))
+    return BoldError(f"{bids}: sub-{subject} has no run with {asked}; {listing}", hint=hint)

@@ -1,96 +1,111 @@
-"""Read a surface run: two GIFTI files, checked for hemisphere, counts and timing."""
+"""Read a run's surfaces or CIFTI, checked for hemisphere, counts and timing."""
 
-import re
-import zlib
-from collections.abc import Mapping
+import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-from xml.parsers.expat import ExpatError
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Num
 
-from tribetune.bold.find import RunFiles
-from tribetune.bold.run import Run, check_t_r, check_values
+from tribetune.bold.bids_names import side_of
+from tribetune.bold.cifti import read_cifti
+from tribetune.bold.gifti import read_gifti
+from tribetune.bold.headers import Header, agreed_t_r, check_length
+from tribetune.bold.images import read_mgz
+from tribetune.bold.meshes import MEDIAL_WALL, N_VERTICES, mesh_of, resampling, space_of
+from tribetune.bold.run import Run, check_values
+from tribetune.bold.run_files import RunFiles
 from tribetune.errors import BoldError, SpaceError
-from tribetune.spaces import N_HEMISPHERE, space_named
+from tribetune.spaces import FSAVERAGE5, FSLR
 
-_SAME_T_R = 1e-3
-"""Repetition times closer than this (s) are one; headers round to milliseconds."""
+_LOG = logging.getLogger(__name__)
 
 
-def read_run(files: RunFiles) -> Run:
-    """Read both hemispheres of a run, left first.
+def read_run(files: RunFiles, space: str | None = None) -> Run:
+    """Read a run, left hemisphere first.
 
     Parameters
     ----------
     files : RunFiles
-        Left and right GIFTI file, each with one array per volume or one array of shape (vertex, time).
+        Left and right GIFTI (one array per volume, or one of shape (vertex, time)) or MGZ, or one CIFTI time series.
+    space : {"fsaverage5", "fsLR"}, optional
+        Wanted; else the one that the files are in.
 
     Returns
     -------
     Run
-        Values of shape (n_trs, 20,484); a vertex that is NaN or constant throughout is a column of NaN.
+        Values of shape (n_trs, 20,484), of fsaverage6 and fsaverage those of the vertices that fsaverage5 has; or of
+        shape (n_trs, 64,984) in fsLR. A vertex that is NaN or constant throughout is a column of NaN.
 
     Raises
     ------
     BoldError
-        If a file cannot be read, hemispheres are swapped or differ in length, values are not finite, nothing varies,
-        or the repetition time is unknown, contradicted or in milliseconds.
+        If a file cannot be read, hemispheres are swapped or of different length, values are not finite, nothing varies,
+        or the repetition time or number of volumes is unknown, contradicted or in milliseconds.
     SpaceError
-        If a hemisphere does not have 10,242 vertices.
+        If the vertices are not those of a known mesh, or of another than wanted.
     """
-    space_named(files.space)
+    if files.kind == "volume":
+        raise BoldError(
+            f"{files.label}: a volume in {files.space or 'an unnamed space'}, expected surfaces or CIFTI",
+            hint="run fMRIPrep with --output-spaces fsaverage5, or have the volume projected",
+        )
+    if files.kind == "cifti":
+        _check_wanted(files, FSLR.name, space)
+        header, values = read_cifti(files.bold[0])
+        headers, mesh = [header], FSLR.name
+    else:
+        headers, values, mesh = _read_hemispheres(files, space)
+    t_r = agreed_t_r(files, {path: header.step for path, header in zip(files.bold, headers, strict=True)})
+    check_length(files, len(values))
+    check_values(values, files.label)
+    if space_of(mesh) == FSAVERAGE5.name:
+        _check_walls(files, values)
+    mask = np.ones(len(values), bool)
+    entities = (files.subject, files.session, files.task, files.run)
+    return Run(*entities, values, t_r, space_of(mesh), mask, files.bold)
+
+
+def _read_hemispheres(files: RunFiles, space: str | None) -> tuple[list[Header], Float[np.ndarray, "time vertex"], str]:
+    """Headers, values and mesh of left and right."""
     if len(files.bold) != 2:
         raise BoldError(f"{files.label}: {len(files.bold)} BOLD files, expected left and right", hint="name both")
-    values, steps = np.empty((0, 0), np.float32), {}
+    values, headers, mesh = np.empty((0, 0), np.float32), [], files.space
     for side, path in zip("LR", files.bold, strict=True):
-        image = _load(path)
-        _check_side(path, image, side)
-        volumes = _volumes(path, image)
+        header, volumes = _read_side(path)
+        headers.append(header)
+        _check_side(path, header, side)
+        mesh = mesh_of(header.n_places, mesh if mesh in N_VERTICES else "", str(path))
+        _check_wanted(files, mesh, space)
+        n_vertices = len(volumes[0])
         if side == "L":
-            values = np.empty((len(volumes), 2 * N_HEMISPHERE), np.float32)
+            values = np.empty((len(volumes), 2 * n_vertices), np.float32)
         if len(volumes) != len(values):
             raise BoldError(
                 f"{files.label}: {len(values)} volumes on the left, {len(volumes)} on the right",
                 hint="export both hemispheres of the same run again",
             )
-        place = slice(0, N_HEMISPHERE) if side == "L" else slice(N_HEMISPHERE, None)
+        place = slice(0, n_vertices) if side == "L" else slice(n_vertices, None)
         for row, volume in zip(values, volumes, strict=True):
             row[place] = volume
-        steps[path] = _time_step(path, image)
-    check_values(values, files.label)
-    mask = np.ones(len(values), bool)
-    t_r = _agreed_t_r(files, steps)
-    return Run(files.subject, files.session, files.task, files.run, values, t_r, files.space, mask, files.bold)
+    return headers, values, mesh
 
 
-def _load(path: Path) -> Any:
-    import nibabel
-    from nibabel.filebasedimages import ImageFileError
-
-    try:
-        image = nibabel.load(path)
-    except (OSError, ImageFileError, ExpatError, zlib.error, ValueError, KeyError) as error:
-        raise BoldError(f"{path}: cannot be read as GIFTI ({error})", hint="export or copy the file again") from error
-    if not getattr(image, "darrays", None):
-        raise BoldError(f"{path}: no data arrays, expected a GIFTI time series", hint="choose a *_bold.func.gii file")
-    return image
+def _read_side(path: Path) -> tuple[Header, Sequence[Num[np.ndarray, " vertex"]]]:
+    return read_gifti(path) if path.name.endswith((".gii", ".gii.gz")) else read_mgz(path)
 
 
-def _metadata(image: Any) -> Mapping[str, str]:
-    """Metadata of the file and of its first array, which writers use as they like."""
-    return {**dict(image.darrays[0].meta or {}), **dict(image.meta or {})}
+def _check_wanted(files: RunFiles, mesh: str, wanted: str | None) -> None:
+    if wanted is not None and space_of(mesh) != wanted:
+        raise SpaceError(
+            f"{files.label}: {files.bold[0].name} is in {mesh}, but {wanted} is asked for",
+            hint=resampling(str(files.bold[0]), mesh, wanted),
+        )
 
 
-def _check_side(path: Path, image: Any, side: str) -> None:
+def _check_side(path: Path, header: Header, side: str) -> None:
     """Refuse a file whose name or header names the other hemisphere, or where neither names one."""
-    named = re.search(r"(?:hemi-|(?:^|[._]))(L|R|lh|rh)(?=[._])", path.name)
-    structure = _metadata(image).get("AnatomicalStructurePrimary", "").lower()
-    said = {
-        "file name": named.group(1)[0].upper() if named else "",
-        "AnatomicalStructurePrimary": "L" if "left" in structure else "R" if "right" in structure else "",
-    }
+    said = {"file name": side_of(path), "AnatomicalStructurePrimary": header.side}
     wrong = [source for source, found in said.items() if found and found != side]
     if wrong or not any(said.values()):
         fault = f"{wrong[0]} says {said[wrong[0]]}" if wrong else "nothing says which hemisphere it is"
@@ -99,47 +114,17 @@ def _check_side(path: Path, image: Any, side: str) -> None:
         )
 
 
-def _volumes(path: Path, image: Any) -> list[Float[np.ndarray, " vertex"]]:
-    """One array of 10,242 values per volume, from either layout."""
-    arrays = [array.data for array in image.darrays]
-    if len(arrays) == 1 and arrays[0].ndim == 2:
-        whole = arrays[0]
-        arrays = list(whole.T if whole.shape[0] == N_HEMISPHERE or whole.shape[1] != N_HEMISPHERE else whole)
-    sizes = {array.shape for array in arrays}
-    if sizes != {(N_HEMISPHERE,)}:
-        got = " and ".join(sorted("×".join(f"{n:,}" for n in size) for size in sizes))
-        raise SpaceError(
-            f"{path}: {got} vertices, expected {N_HEMISPHERE:,} per hemisphere of fsaverage5",
-            hint="use fMRIPrep's fsaverage5 output (fsaverage6 has 40,962 vertices, fsLR 32,492)",
-        )
-    return arrays
-
-
-def _time_step(path: Path, image: Any) -> float | None:
-    text = _metadata(image).get("TimeStep", "")
-    try:
-        return float(text) if text else None
-    except ValueError as error:
-        raise BoldError(f"{path}: TimeStep {text!r} is not a number", hint="write it in seconds") from error
-
-
-def _agreed_t_r(files: RunFiles, steps: Mapping[Path, float | None]) -> float:
-    """Repetition time of the sidecar, confirmed by the headers, or of the headers alone.
-
-    FreeSurfer writes TimeStep in milliseconds, others in seconds: beside a sidecar both confirm it; alone, only
-    seconds are believed.
-    """
-    t_r = files.t_r if files.t_r is not None else next((step for step in steps.values() if step), None)
-    if t_r is None:
+def _check_walls(files: RunFiles, values: Float[np.ndarray, "time vertex"]) -> None:
+    """Refuse hemispheres whose medial walls are each other's, and warn of two that are one and the same."""
+    left, right = np.split(values, 2, axis=1)
+    if np.array_equal(left[0], right[0], equal_nan=True) and np.array_equal(left, right, equal_nan=True):
+        # Not refused: simulated datasets, such as nilearn's, have such hemispheres.
+        names = " and ".join(path.name for path in files.bold)
+        _LOG.warning("%s: %s hold the same numbers; if these are measured, export them again", files.label, names)
+    walls = [int(np.isnan(half[0]).sum()) for half in (left, right)]
+    if walls == [MEDIAL_WALL["R"], MEDIAL_WALL["L"]]:
         raise BoldError(
-            f"{files.label}: t_r is unknown: no sidecar has RepetitionTime, no GIFTI header has TimeStep",
-            hint=f"write {files.bold[0].name.removesuffix('.func.gii')}.json with RepetitionTime in seconds",
+            f"{files.label}: the hemispheres are swapped: {walls[0]} vertices without data on the left and {walls[1]}"
+            " on the right are the medial walls of fsaverage5's right and left",
+            hint="give each file the other's name, or export them again",
         )
-    check_t_r(t_r, files.label)
-    for path, step in steps.items():
-        if step and min(abs(step - t_r), abs(step / 1000 - t_r)) > _SAME_T_R:
-            raise BoldError(
-                f"{files.label}: t_r is {t_r:g} s by its sidecar, but {path.name} has TimeStep {step:g}",
-                hint="mend the one that is wrong: a wrong t_r shifts every sample",
-            )
-    return float(t_r)

@@ -1,4 +1,4 @@
-"""Open files that hold tables of BOLD, and find them by a path with placeholders."""
+"""Open files that hold tables of BOLD, and find them and their arrays by names with placeholders."""
 
 import re
 import zlib
@@ -10,6 +10,11 @@ from typing import Any
 import numpy as np
 
 from tribetune.errors import BoldError
+
+_FIELDS = ("subject", "session", "task", "run")
+"""What a placeholder may stand for: BIDS entities."""
+
+_KEYS = dict(zip(("sub", "ses", "task", "run"), _FIELDS, strict=True))
 
 
 def matching_files(pattern: str, subject: str = "") -> list[tuple[Path, dict[str, str]]]:
@@ -31,16 +36,16 @@ def matching_files(pattern: str, subject: str = "") -> list[tuple[Path, dict[str
 
 
 def _anything(pattern: str) -> str:
-    return pattern.replace("{subject}", "*").replace("{run}", "*")
+    return re.sub(r"\{(" + "|".join(_FIELDS) + r")\}", "*", pattern)
 
 
 def read_names(pattern: str, name: str) -> dict[str, str] | None:
-    """What ``{subject}`` and ``{run}`` stand for in a name, or None where it does not fit."""
+    """What the placeholders of a pattern stand for in a name, or None where it does not fit."""
     seen: set[str] = set()
     expression = ""
-    for part in re.split(r"(\{subject\}|\{run\})", pattern):
-        field = part.strip("{}")
-        if part not in ("{subject}", "{run}"):
+    for part in re.split(r"(\{(?:" + "|".join(_FIELDS) + r")\})", pattern):
+        field = part[1:-1]
+        if part != f"{{{field}}}" or field not in _FIELDS:
             expression += re.escape(part)
         elif field in seen:
             expression += f"(?P={field})"
@@ -49,6 +54,12 @@ def read_names(pattern: str, name: str) -> dict[str, str] | None:
             expression += rf"(?P<{field}>[^/]+?)"
     match = re.fullmatch(expression, name)
     return match.groupdict() if match else None
+
+
+def read_entities(name: str) -> dict[str, str]:
+    """BIDS entities of a name or of an array's path, by their full words: ``ses-001_task-s01e02a``."""
+    pairs = (part.partition("-") for part in re.split(r"[/_]", name))
+    return {_KEYS[key]: value for key, dash, value in pairs if dash and key in _KEYS}
 
 
 @contextmanager

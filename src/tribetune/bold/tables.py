@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from tribetune.bold.run import Run, check_t_r, check_values, run_label
-from tribetune.bold.table_files import matching_files, opened, read_names
+from tribetune.bold.table_files import matching_files, opened, read_entities, read_names
 from tribetune.errors import BoldError, SpaceError
 
 _LOG = logging.getLogger(__name__)
@@ -35,10 +35,12 @@ class TableSpec:
     Attributes
     ----------
     path : str
-        An ``.npz``, ``.h5``, ``.tsv`` or ``.csv`` file; ``{subject}`` and ``{run}`` stand for one file each.
+        An ``.npz``, ``.h5``, ``.tsv`` or ``.csv`` file; ``{subject}``, ``{session}``, ``{task}`` and ``{run}`` stand
+        for one file each.
     bold : str
-        Name of the array in an NPZ or HDF5 file, again with ``{subject}`` and ``{run}``: (time, region), or
-        (subject, time, region). May be left out where there is only one.
+        Name of the array in an NPZ or HDF5 file, again with placeholders: (time, region), or (subject, time, region).
+        May be left out where there is only one, or where the names of all are BIDS entities and so say their runs, as
+        those of Algonauts 2025: ``ses-001_task-s01e02a``.
     subjects, regions : str
         Names of the arrays that label the first and the last axis; the usual names are tried.
     t_r : float or None
@@ -72,12 +74,18 @@ def list_table_subjects(spec: TableSpec) -> list[str]:
 
 
 def list_table_runs(spec: TableSpec, subject: str) -> list[str]:
-    """Runs of one subject, by the ``{run}`` of the path or the array's name; one unnamed run where neither has it."""
+    """Runs of one subject, as the path or the names of the arrays say; one unnamed run where neither does.
+
+    Returns
+    -------
+    list of str
+        What stands for ``{run}``; where there are sessions or tasks, too, all of them: ``ses-001_task-s01e02a``.
+    """
     found: dict[str, None] = {}
     for path, named in matching_files(spec.path, subject):
         with opened(path) as arrays:
             keys = _keys(spec, path, arrays, {"subject": subject, **named})
-            found.update(dict.fromkeys({**named, **also}.get("run", "") for _, also in keys))
+            found.update(dict.fromkeys(_run_name({**named, **also}) for _, also in keys))
     return sorted(found, key=lambda run: (len(run), run))
 
 
@@ -105,14 +113,14 @@ def read_table(spec: TableSpec, subject: str, run: str = "") -> Run:
     SpaceError
         If there are more or fewer region names than columns.
     """
-    wanted = {"subject": subject, "run": run}
-    path, key = _place(spec, wanted)
+    path, key, said = _place(spec, subject, run)
     with opened(path) as arrays:
         values = _values(spec, path, arrays, key, subject)
         regions = tuple(_labels(arrays, _usual(spec.regions, "regions", arrays)))
         t_r = _number(spec.t_r, "t_r", arrays, path)
         first_volume_s = _number(spec.first_volume_s, "first_volume_s", arrays, path)
-    where = f"{run_label(subject, '', '', run)} in {path.name}"
+    entities = {"subject": subject, **{field: said.get(field, "") for field in ("session", "task", "run")}}
+    where = f"{run_label(**entities)} in {path.name}"
     if t_r is None:
         raise BoldError(f"{where}: t_r is unknown", hint="set data.tables.t_r to the repetition time in seconds")
     if regions and len(regions) != values.shape[1]:
@@ -121,7 +129,6 @@ def read_table(spec: TableSpec, subject: str, run: str = "") -> Run:
             hint="the array must be time × regions; set data.tables.regions to the key of its region names",
         )
     check_values(values, where)
-    entities = {"subject": subject, "session": "", "task": "", "run": run}
     return Run(
         **entities,
         values=values,
@@ -142,7 +149,8 @@ def _keys(spec: TableSpec, path: Path, arrays: Mapping[str, Any], named: Mapping
     if not pattern:
         likely = [key for key in arrays if "bold" in key.lower() and arrays[key].ndim in (2, 3)]
         candidates = likely or [key for key in arrays if arrays[key].ndim in (2, 3)]
-        found = [(key, {}) for key in candidates] if len(candidates) == 1 else []
+        runs = [(key, read_entities(key)) for key in candidates]
+        found = [(key, {}) for key in candidates] if len(candidates) == 1 else runs if all(e for _, e in runs) else []
     else:
         found = [(key, also) for key in arrays if (also := read_names(pattern.strip("/"), key)) is not None]
     if not found:
@@ -153,28 +161,36 @@ def _keys(spec: TableSpec, path: Path, arrays: Mapping[str, Any], named: Mapping
     return found
 
 
-def _place(spec: TableSpec, wanted: Mapping[str, str]) -> tuple[Path, str]:
-    """The file and array of one subject and run."""
+def _place(spec: TableSpec, subject: str, run: str) -> tuple[Path, str, dict[str, str]]:
+    """The file and array of one subject and run, and the entities that they are named by."""
     runs: set[str] = set()
-    for path, named in matching_files(spec.path, wanted["subject"]):
+    for path, named in matching_files(spec.path, subject):
+        whose = read_entities(path.name.split(".")[0]).get("subject", subject)
+        if whose != subject:
+            raise BoldError(f"{path}: the table of sub-{whose}, not of sub-{subject}", hint="set data.subject")
         with opened(path) as arrays:
-            for key, also in _keys(spec, path, arrays, {"subject": wanted["subject"], **named}):
-                run = {**named, **also}.get("run", "")
-                if run == wanted["run"]:
-                    return path, key
-                runs.add(run or "unnamed")
+            for key, also in _keys(spec, path, arrays, {"subject": subject, **named}):
+                said = {**named, **also}
+                if _run_name(said) == run:
+                    return path, key, said
+                runs.add(_run_name(said) or "unnamed")
     raise BoldError(
-        f"sub-{wanted['subject']} has no run {wanted['run'] or 'without a name'!r} in {spec.path};"
-        f" its runs are {', '.join(sorted(runs))}",
+        f"sub-{subject} has no run {run or 'without a name'!r} in {spec.path}; its runs are {', '.join(sorted(runs))}",
         hint="choose one of them",
     )
+
+
+def _run_name(said: Mapping[str, str]) -> str:
+    """A run by its number where that is all there is, else by all entities but the subject."""
+    session, task, run = (said.get(field, "") for field in ("session", "task", "run"))
+    return run_label("", session, task, run) if session or task else run
 
 
 def _subjects_of(
     spec: TableSpec, path: Path, arrays: Mapping[str, Any], key: str, named: Mapping[str, str]
 ) -> Sequence[str]:
     if arrays[key].ndim != 3:
-        return [named.get("subject", path.stem)]
+        return [named.get("subject") or read_entities(path.name.split(".")[0]).get("subject", path.stem)]
     labels = _subject_labels(spec, path, arrays, key)
     measured = [label for label, values in zip(labels, arrays[key], strict=True) if np.any(values)]
     dropped = [label for label in labels if label not in measured]

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tribetune import __version__
-from tribetune.cli import adapting, doctor, making, recipes
+from tribetune.cli import adapting, bold, doctor, features, making, recipes
 
 
 def build() -> typer.Typer:
@@ -20,6 +20,8 @@ def build() -> typer.Typer:
     app.callback()(_version_option)
     adapting.register(app)
     making.register(app)
+    features.register(app)
+    bold.register(app)
     recipes.register(app)
     doctor.register(app)
     return app

@@ -59,6 +59,8 @@ class TribeConfig:
     """Names of the readout rows, the unseen row left out; empty when unknown."""
     lag_s: float = 5.0
     """Hemodynamic lag of the training targets, in seconds."""
+    cleaning: str = "tribe"
+    """How the training targets were cleaned; ``tribe`` is TRIBE v2's own: a line and a scale, no confounds."""
     encoders: dict[str, Any] = field(default_factory=dict)
     """Per modality, the encoder and the layers that made its features; plain JSON values."""
     licence: str = "other"

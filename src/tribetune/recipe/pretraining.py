@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tribetune.recipe.schema import FeatureChoice, Fraction, Positive, Section, Windows
+from tribetune.recipe.schema import FeatureChoice, Windows
+from tribetune.recipe.section import Fraction, Positive, Section
 
 
 class Cohort(Section):
@@ -16,6 +17,13 @@ class Cohort(Section):
     runs: Annotated[int, Field(ge=2)]
     minutes: Positive
     seed: Annotated[int, Field(ge=0)]
+
+
+class TrainingWindows(Windows):
+    """How runs are cut for training."""
+
+    random_phase: bool = False
+    """Windows begin elsewhere in every epoch; none crosses the edge of its part."""
 
 
 class Sizes(Section):
@@ -52,6 +60,6 @@ class PretrainRecipe(Section):
     cohort: Cohort
     validation_runs: Annotated[list[str | int], Field(min_length=1)]
     features: FeatureChoice = FeatureChoice(encoders="tiny")
-    windows: Windows = Windows()
+    windows: TrainingWindows = TrainingWindows()
     model: Sizes = Sizes()
     pretraining: Pretraining = Pretraining()

@@ -24,6 +24,7 @@ from tribetune.recipe.file import dump_recipe, read_recipe
 from tribetune.recipe.schema import Recipe
 from tribetune.share.bundle import add_scores, load_adapter, save_adapter
 from tribetune.splits import Part
+from tribetune.study.alignment import lag_note
 from tribetune.study.baselines import fir_baseline, zero_shot_calibration
 from tribetune.study.checks import check_change, weights_digest
 from tribetune.study.prepare import Prepared, prepare
@@ -99,9 +100,12 @@ def adapt_methods(
     """Fit several methods on the same calibration data; each has its settings, and its ``adapter`` folder."""
     progress.step("Reading checkpoint, BOLD and stimuli")
     study = prepare(recipe, progress)
+    if note := lag_note(study.split, recipe.windows.hemodynamic_lag_s):
+        study.notes.append(note)
     folder = open_run(path, {"recipe": recipe.model_dump(mode="json"), "methods": list(methods), **study.fingerprint})
     write_text(path / "recipe.yaml", dump_recipe(recipe))
-    write_json(path / "provenance.json", provenance(recipe.seed, study.base, study.inputs, study.timelines))
+    facts = provenance(recipe.seed, study.base, study.inputs, study.timelines)
+    write_json(path / "provenance.json", facts | {"cleaning": study.cleaning})
     fitted = _baselines(study, folder, progress)
     single = "adapter" if len(methods) == 1 else "adapter-{}"
     places = {method: path / single.format(method) for method in methods if method != "zero-shot"}
@@ -209,7 +213,7 @@ def _scored(study: Prepared, fitted: Fitted) -> tuple[Bootstrap, dict[str, list[
     if not fitted.calibration_scores:
         study.notes.append("Without baselines there is nothing to choose outputs by: chosen are all.")
     held_out = HeldOut(bold[mask], tuple(np.asarray(runs)[mask].tolist()))
-    defined = np.asarray(np.isfinite(held_out.bold).all(0))
+    defined = np.asarray(np.isfinite(held_out.bold).all(0)) & study.in_means
     sets = np.stack([defined, select_outputs(fitted.calibration_scores, defined, choice.selected_share)])
     predicted = {method: values[mask] for method, values in fitted.predicted.items()}
     block, draws = round(choice.bootstrap_block_s), choice.bootstrap_draws

@@ -8,6 +8,7 @@ from tribetune.recipe.file import read_any_recipe
 from tribetune.recipe.pretraining import PretrainRecipe
 from tribetune.recipe.schema import Recipe
 from tribetune.splits import Split
+from tribetune.study.alignment import lag_note
 from tribetune.study.prepare import prepare
 
 
@@ -49,7 +50,8 @@ def _check_study(recipe: Recipe) -> list[str]:
         f" of {recipe.windows.duration_s:g} s",
         f"zero-shot: {'defined' if study.has_zero_shot else 'not defined, readouts start from zero'}",
     ]
-    return lines + study.notes
+    contradiction = lag_note(split, recipe.windows.hemodynamic_lag_s)
+    return [*lines, *study.notes, *([contradiction] if contradiction else [])]
 
 
 def _parts(split: Split) -> list[str]:

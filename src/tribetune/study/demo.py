@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from tribetune.progress import Progress, Silent
-from tribetune.recipe.schema import Data, FeatureChoice, Readout, Recipe, RunSplit
+from tribetune.recipe.data import Data, RunSplit
+from tribetune.recipe.schema import FeatureChoice, Readout, Recipe
 from tribetune.report.surface import score_maps
 from tribetune.simulate.cohort import simulate
 from tribetune.simulate.settings import CohortSettings

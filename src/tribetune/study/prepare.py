@@ -1,33 +1,31 @@
 """From a recipe to aligned runs, split and cut: what every method and baseline starts from."""
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
-from tribetune.bold.clean import clean
-from tribetune.bold.find import events_file, find_runs
-from tribetune.bold.read import read_run
-from tribetune.bold.run import Run
-from tribetune.bold.tables import TableSpec, list_table_runs, list_table_subjects, read_table
-from tribetune.errors import BoldError, FeatureError, LeakageError, StimulusError
+from tribetune.errors import BoldError, FeatureError
 from tribetune.features.encoders import Encoders, encoders, named_set
-from tribetune.features.extract import EVENT_KINDS, extract
+from tribetune.features.extract import Features, extract
 from tribetune.model.checkpoint import checkpoint_hash
 from tribetune.model.inputs import longest_window
 from tribetune.model.tribe import Tribe
 from tribetune.progress import Progress
-from tribetune.recipe.schema import BlockSplit, Data, Recipe, Tables
+from tribetune.recipe.data import BlockSplit
+from tribetune.recipe.schema import Recipe
+from tribetune.spaces import Space
 from tribetune.splits import Split, check_enough, limit_calibration, split_by_block, split_by_run, windows_of
-from tribetune.stimulus.timeline import Timeline, timeline_of_events, timeline_of_files
+from tribetune.study.bold import Reader
 from tribetune.study.provenance import short_names
+from tribetune.study.runs import StudyRun, aligned_run, file_runs, table_runs
+from tribetune.study.stimuli import check_stimuli, check_usable, timeline_digest
 from tribetune.timing import FEATURE_HZ
-from tribetune.windows import AlignedRun, Window, align
+from tribetune.windows import AlignedRun, Window
 
 OWN_FOLDER = "a folder"
 """What an adapter says of encoders that are a lab's own: where they lie is nobody's business."""
@@ -52,6 +50,8 @@ class Prepared:
         Hash of each run's events and words.
     encoders : str
         Name or folder of the encoders that made the features.
+    keys : mapping of run label to str
+        Hash of all that made each run's cleaned BOLD; none of tables.
     notes : list of str
         What a reader of the results must know.
     """
@@ -63,6 +63,7 @@ class Prepared:
     inputs: tuple[Path, ...]
     timelines: Mapping[str, str]
     encoders: str
+    keys: Mapping[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @cached_property
@@ -88,7 +89,21 @@ class Prepared:
         """What decides the results beside the recipe."""
         found = {name: path.stat() for name, path in sorted(short_names(self.inputs).items())}
         stats = {name: [stat.st_size, stat.st_mtime_ns] for name, stat in found.items()}
-        return {"checkpoint": self.base["hash"], "inputs": stats, "timelines": self.timelines}
+        return {
+            "checkpoint": self.base["hash"], "inputs": stats, "timelines": self.timelines, "bold": dict(self.keys)
+        }  # fmt: skip
+
+    @cached_property
+    def in_means(self) -> Bool[np.ndarray, " output"]:
+        """False for ventricles, which are outside of every mean."""
+        n_outputs = int(self.split.test[0].aligned.bold.shape[1])
+        labels = Reader(self.recipe.data, bold_cache(self.recipe)).labels()
+        return Space(self.recipe.data.space, n_outputs, labels).in_means
+
+    @property
+    def cleaning(self) -> dict[str, Any]:
+        """What was taken out of BOLD, with every threshold, in plain values."""
+        return Reader(self.recipe.data, bold_cache(self.recipe)).cleaning
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -101,6 +116,7 @@ class Prepared:
             "space": data.space,
             "n_outputs": int(self.split.test[0].aligned.bold.shape[1]),
             "cleaning": data.cleaning,
+            "cleaning_choices": self.cleaning,
             "lag_s": self.recipe.windows.hemodynamic_lag_s,
             "window_s": self.recipe.windows.duration_s,
             "modalities": list(self.recipe.features.modalities),
@@ -126,28 +142,31 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
     tribe = Tribe.from_pretrained(recipe.checkpoint).requires_grad_(False).eval()
     base = {"name": Path(recipe.checkpoint).name, "hash": checkpoint_hash(recipe.checkpoint)}
     base["licence"] = tribe.config.licence
-    notes: list[str] = []
-    runs = table_runs(recipe.data, notes) if recipe.data.tables else bids_runs(recipe.data)
     check_window(tribe, recipe.windows.duration_s)
-    if recipe.windows.hemodynamic_lag_s != tribe.config.lag_s:
-        notes.append(
-            f"The checkpoint was trained at a lag of {tribe.config.lag_s:g} s, this study's is"
-            f" {recipe.windows.hemodynamic_lag_s:g} s: its predictions come as much too early or late."
-        )
-    for run, timeline in runs:
-        check_usable(tribe, timeline, recipe.features.modalities, run.label)
+    notes = _mismatches(recipe, tribe)
+    cache = bold_cache(recipe)
+    runs = table_runs(recipe.data, notes) if recipe.data.tables else file_runs(recipe.data, cache)
+    for run in runs:
+        check_usable(tribe, run.timeline, recipe.features.modalities, run.label)
     chosen = encoders_of(tribe, recipe.features.encoders)
     aligned = []
-    for run, timeline in runs:
+    for run in runs:
         progress.advance(f"Features of {run.label}", 0.0)
-        aligned.append(_aligned(recipe, clean(run, recipe.data.cleaning), timeline, chosen, progress))
+        features = _features(recipe, run, chosen, progress)
+        aligned.append(aligned_run(run, features, recipe.windows.hemodynamic_lag_s, cache))
     split = limit_calibration(_split(recipe, aligned), recipe.data.calibration_minutes)
     check_enough(split, recipe.windows.duration_s)
-    _check_stimuli(split, {run.label: _stimuli(timeline) for run, timeline in runs})
-    media = [event.file for _, timeline in runs for event in timeline.events if event.file]
-    inputs = [path for run, _ in runs for path in run.sources] + media
-    timelines = {run.label: _digest(timeline) for run, timeline in runs}
-    return Prepared(recipe, tribe, base, split, tuple(dict.fromkeys(inputs)), timelines, chosen.name, notes)
+    check_stimuli(split, {run.label: run.timeline for run in runs})
+    media = [event.file for run in runs for event in run.timeline.events if event.file]
+    inputs = tuple(dict.fromkeys([path for run in runs for path in run.inputs] + media))
+    timelines = {run.label: timeline_digest(run.timeline) for run in runs}
+    keys = {run.label: run.key for run in runs if run.key}
+    return Prepared(recipe, tribe, base, split, inputs, timelines, chosen.name, keys, notes)
+
+
+def bold_cache(recipe: Recipe) -> Path:
+    """Folder where a recipe's cleaned and aligned BOLD is kept."""
+    return recipe.data.cache or recipe.features.store.parent / "bold"
 
 
 def check_window(tribe: Tribe, window_s: float) -> None:
@@ -164,66 +183,6 @@ def check_window(tribe: Tribe, window_s: float) -> None:
             f"windows of {window_s:g} s, the checkpoint takes at most {longest_s:g} s",
             hint=f"set windows.duration_s to {longest_s:g} or less",
         )
-
-
-def check_usable(tribe: Tribe, timeline: Timeline, modalities: Sequence[str], where: str) -> None:
-    """Refuse modalities that the model does not know, and a stimulus that has none of those it uses.
-
-    Raises
-    ------
-    FeatureError
-        Before anything is extracted.
-    """
-    known = [name for name, size in tribe.config.modalities.items() if size is not None]
-    unknown = [name for name in modalities if name not in known]
-    if unknown:
-        raise FeatureError(
-            f"the checkpoint does not use {' and '.join(unknown)}, only {', '.join(known)}",
-            hint=f"set features.modalities to [{', '.join(known)}]",
-        )
-    if not any(timeline.of_kind(EVENT_KINDS[name]) for name in modalities):
-        raise FeatureError(
-            f"{where} has none of the modalities that the model uses ({', '.join(modalities)})",
-            hint="give a film, a sound, or word timings",
-        )
-
-
-def bids_runs(data: Data) -> list[tuple[Run, Timeline]]:
-    """Every run of the recipe's subject with its timeline."""
-    bids = Path(str(data.bids))
-    return [
-        (read_run(files), timeline_of_events(events_file(files), bids / "stimuli"))
-        for files in find_runs(bids, data.subject, data.task, data.space, data.session)
-    ]
-
-
-def table_runs(data: Data, notes: list[str]) -> list[tuple[Run, Timeline]]:
-    """Every run of the recipe's subject in its tables, with the timeline on the clock of its first volume."""
-    tables = data.tables
-    if tables is None:
-        raise BoldError("no tables in the recipe", hint="set data.tables.path")
-    spec = TableSpec(**tables.model_dump(exclude={"media", "words"}))
-    usable = list_table_subjects(spec)
-    if len(usable) > 1:
-        notes.append(f"{len(usable)} subjects have a usable table; this is sub-{data.subject}.")
-    found = []
-    for name in list_table_runs(spec, data.subject):
-        run = read_table(spec, data.subject, name)
-        found.append((run, _table_stimulus(tables, data.subject, name).shifted(-run.first_volume_s)))
-    return found
-
-
-def _table_stimulus(tables: Tables, subject: str, run: str) -> Timeline:
-    """The film, sound and words of one run; an NPZ table without other stimulus carries its own words."""
-    media, words = tables.media, tables.words
-    if not (media or words) and tables.path.endswith(".npz"):
-        words = tables.path
-    if not (media or words):
-        raise StimulusError("the tables come without a stimulus", hint="set data.tables.words or data.tables.media")
-    paths = [
-        Path(name.replace("{subject}", subject).replace("{run}", run)) if name else None for name in (media, words)
-    ]
-    return timeline_of_files([paths[0]] if paths[0] else [], paths[1])
 
 
 def encoders_of(tribe: Tribe, name: str) -> Encoders:
@@ -252,41 +211,32 @@ def encoders_of(tribe: Tribe, name: str) -> Encoders:
     return encoders(official)
 
 
-def _aligned(recipe: Recipe, run: Run, timeline: Timeline, chosen: Encoders, progress: Progress) -> AlignedRun:
+def _features(recipe: Recipe, run: StudyRun, chosen: Encoders, progress: Progress) -> Features:
     choice = recipe.features
-    features = extract(
-        timeline,
+    return extract(
+        run.timeline,
         chosen,
         choice.modalities,
         choice.store,
         choice.device,
         lambda what, share: progress.advance(f"{run.label}: {what}", share),
     )
-    return align(run, timeline, features, recipe.windows.hemodynamic_lag_s)
 
 
-def _check_stimuli(split: Split, stimuli: Mapping[str, set[str]]) -> None:
-    """Refuse a test run whose film, sound or words a training run shows, too."""
-    for test in split.test:
-        for training in split.training:
-            one, other = test.aligned.label, training.aligned.label
-            if one != other and stimuli[one] & stimuli[other]:
-                raise LeakageError(
-                    f"{one} is held out, but {other}, which is trained on, has the same stimulus",
-                    hint="put both on the same side of data.split",
-                )
-
-
-def _stimuli(timeline: Timeline) -> set[str]:
-    """What a run shows: its media files, and its words as one."""
-    words = " ".join(event.text for event in timeline.of_kind("word"))
-    return {str(event.file.resolve()) for event in timeline.events if event.file} | ({words} if words else set())
-
-
-def _digest(timeline: Timeline) -> str:
-    """Hash of what happens when; where the files lie does not matter."""
-    rows = [(e.kind, e.onset_s, e.duration_s, e.text, e.sentence, e.sentence_char) for e in timeline.events]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+def _mismatches(recipe: Recipe, tribe: Tribe) -> list[str]:
+    """What the checkpoint's own targets had otherwise."""
+    notes, lag_s, cleaning = [], recipe.windows.hemodynamic_lag_s, recipe.data.cleaning
+    if lag_s != tribe.config.lag_s:
+        notes.append(
+            f"The checkpoint was trained at a lag of {tribe.config.lag_s:g} s, this study's is"
+            f" {lag_s:g} s: its predictions come as much too early or late."
+        )
+    if cleaning != tribe.config.cleaning:
+        notes.append(
+            f"The checkpoint was trained on BOLD cleaned by `{tribe.config.cleaning}`, this study's is cleaned by"
+            f" `{cleaning}`: zero-shot, and where readouts start, are for BOLD cleaned otherwise."
+        )
+    return notes
 
 
 def _split(recipe: Recipe, aligned: list[AlignedRun]) -> Split:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tribetune.bold.clean import clean
 from tribetune.datamodule import Cutting, WindowDataModule
 from tribetune.features.encoders import Encoders, encoders
 from tribetune.features.extract import extract
@@ -14,14 +13,14 @@ from tribetune.model.checkpoint import save_checkpoint
 from tribetune.model.tribe import TribeConfig
 from tribetune.pretrain.fit import Training, keep_unseen, pretrain_tribe
 from tribetune.progress import Progress, Silent
+from tribetune.recipe.data import Data, RunSplit
 from tribetune.recipe.file import read_pretrain_recipe
 from tribetune.recipe.pretraining import PretrainRecipe
-from tribetune.recipe.schema import Data, RunSplit
 from tribetune.simulate.cohort import simulate
 from tribetune.simulate.settings import CohortSettings
 from tribetune.splits import Split, split_by_run
-from tribetune.study.prepare import bids_runs
-from tribetune.windows import AlignedRun, align
+from tribetune.study.runs import aligned_run, file_runs
+from tribetune.windows import AlignedRun
 
 
 def pretrain(recipe_path: str, overrides: Sequence[str], out: Path | None, progress: Progress | None = None) -> Path:
@@ -56,7 +55,7 @@ def pretrain(recipe_path: str, overrides: Sequence[str], out: Path | None, progr
     config = _config(recipe, aligned, chosen)
     data = WindowDataModule(
         _split(recipe, aligned),
-        Cutting(recipe.windows.duration_s, recipe.windows.stride_s),
+        Cutting(recipe.windows.duration_s, recipe.windows.stride_s, recipe.windows.random_phase),
         recipe.pretraining.batch_size,
         recipe.seed,
         {run.label: _row(run) for run in aligned},
@@ -94,13 +93,13 @@ def _aligned_runs(
     recipe: PretrainRecipe, bids: Path, subject: str, chosen: Encoders, progress: Progress
 ) -> list[AlignedRun]:
     data = Data(bids=bids, subject=subject, task="movie", split=RunSplit(test=["none"]))
-    aligned = []
-    for run, timeline in bids_runs(data):
+    cache, aligned = recipe.features.store.parent / "bold", []
+    for run in file_runs(data, cache):
         progress.advance(run.label, 0.0)
         features = extract(
-            timeline, chosen, recipe.features.modalities, recipe.features.store, recipe.features.device, None
+            run.timeline, chosen, recipe.features.modalities, recipe.features.store, recipe.features.device, None
         )
-        aligned.append(align(clean(run, data.cleaning), timeline, features, recipe.windows.hemodynamic_lag_s))
+        aligned.append(aligned_run(run, features, recipe.windows.hemodynamic_lag_s, cache))
     return aligned
 
 

@@ -1,0 +1,179 @@
+"""`tribetune bold ls`: what a recipe's runs are, what is missing or wrong, and how good their BOLD is."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tribetune.bold.confounds import framewise_displacement
+from tribetune.bold.find import list_runs
+from tribetune.bold.quality import Finding, Quality, compare_sessions, quality_of
+from tribetune.bold.run import Run, run_label
+from tribetune.bold.run_files import RunFiles, sidecar_t_r
+from tribetune.bold.survey import Survey, survey
+from tribetune.bold.tables import TableSpec, list_table_runs, read_table
+from tribetune.errors import TribetuneError
+from tribetune.progress import Progress, Silent
+from tribetune.recipe.data import Data
+from tribetune.recipe.file import read_recipe
+from tribetune.study.bold import Reader, files_of, list_files, stimuli_of
+from tribetune.study.prepare import bold_cache
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to look at beside names and headers.
+
+    Attributes
+    ----------
+    quality : bool
+        Read every run, as measured, and judge it.
+    pictures : Path or None
+        Read every run, and draw it into this folder.
+    """
+
+    quality: bool = False
+    pictures: Path | None = None
+
+
+def look(
+    recipe_path: str, overrides: Sequence[str] = (), wanted: Wanted | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Look at every run of a recipe; a broken run is told of, and refuses nothing.
+
+    Parameters
+    ----------
+    recipe_path : str
+        A YAML file.
+    overrides : sequence of str
+        ``key=value``, see `read_recipe`.
+    wanted : Wanted, optional
+        Names and headers alone when left out.
+    progress : Progress, optional
+
+    Returns
+    -------
+    dict
+        ``runs``: one row per set of files, with ``read`` where the recipe reads it; ``sessions``: findings on drift
+        between sessions; ``faults``: why the recipe's runs as a whole would be refused. Plain values.
+
+    Raises
+    ------
+    TribetuneError
+        If the recipe is at fault, or there is no such subject.
+    """
+    recipe, wanted, progress = read_recipe(recipe_path, overrides), wanted or Wanted(), progress or Silent()
+    data, faults = recipe.data, []
+    rows = _table_rows(data) if data.tables else list(_file_rows(data, faults))
+    qualities = []
+    if wanted.quality or wanted.pictures:
+        reader = Reader(data, bold_cache(recipe))
+        chosen = [row for row in rows if row["read"]] or rows
+        for number, row in enumerate(chosen):
+            progress.advance(row["run"], number / len(chosen))
+            qualities += _looked_at(reader, row, wanted)
+    for row in rows:
+        row.pop("of")
+    drift = compare_sessions(qualities) if len({quality.session for quality in qualities}) > 1 else ()
+    return {"runs": rows, "sessions": [asdict(finding) for finding in drift], "faults": faults}
+
+
+def _file_rows(data: Data, faults: list[str]) -> Iterator[dict[str, Any]]:
+    if data.files is not None:
+        for run in data.files:
+            try:
+                files = files_of(data, run)
+            except TribetuneError as error:
+                yield _empty(run_label(data.subject, data.session, data.task, run.run), str(error))
+            else:
+                yield _row(survey([files], stimuli_of(data, files))[0], read=True)
+        return
+    bids = Path(str(data.bids))
+    listed = [f for f in list_runs(bids, data.subject, data.task) if data.session in ("", f.session)]
+    try:
+        used = {files.bold for files in list_files(data)}
+    except TribetuneError as error:
+        faults.append(str(error))
+        used = set()
+    for found in survey(listed, data.stimuli or bids / "stimuli"):
+        yield _row(found, read=found.files.bold in used)
+
+
+def _table_rows(data: Data) -> list[dict[str, Any]]:
+    assert data.tables is not None  # the caller makes sure
+    spec = TableSpec(**data.tables.model_dump(exclude={"media", "words"}))
+    rows = []
+    for name in list_table_runs(spec, data.subject):
+        try:
+            run = read_table(spec, data.subject, name)
+        except TribetuneError as error:
+            rows.append(_empty(run_label(data.subject, "", "", name), str(error)))
+            continue
+        row = _empty(run.label) | {"read": True, "kind": "table", "t_r": run.t_r, "volumes": len(run.values)}
+        row |= {"minutes": len(run.values) * run.t_r / 60, "of": run}
+        named = [text.replace("{run}", name) for text in (data.tables.media, data.tables.words) if text]
+        own = [Path(data.tables.path).name] if data.tables.path.endswith(".npz") and not named else []
+        rows.append(row | {"stimuli": [Path(text).name for text in named] or own, "space": run.space})
+    return rows
+
+
+def _empty(label: str, *faults: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"run": label, "space": "", "kind": "", "t_r": None, "volumes": None, "minutes": None}
+    return row | {"stimuli": [], "missing": [], "faults": list(faults), "notes": [], "read": False, "of": None}
+
+
+def _row(found: Survey, *, read: bool) -> dict[str, Any]:
+    files = found.files
+    return _empty(files.label, *found.faults) | {
+        "space": files.space,
+        "kind": files.kind,
+        "t_r": found.t_r,
+        "volumes": found.n_trs,
+        "minutes": found.minutes,
+        "stimuli": list(found.stimuli),
+        "missing": list(found.missing),
+        "notes": list(found.notes),
+        "read": read,
+        "of": files,
+    }
+
+
+def _looked_at(reader: Reader, row: dict[str, Any], wanted: Wanted) -> list[Quality]:
+    """Read, judge and draw one run; its row takes what was found, or why it could not be."""
+    source = row["of"]
+    if source is None:
+        return []
+    try:
+        run, confounds = _measured(reader, source)
+        if wanted.pictures is not None:
+            row["picture"] = str(_drawn(run, confounds, wanted.pictures))
+        if not wanted.quality:
+            return []
+        quality = quality_of(run, confounds)
+    except TribetuneError as error:
+        if str(error) not in row["faults"]:
+            row["faults"].append(str(error))
+        return []
+    row["verdict"], row["quality"] = quality.verdict, [asdict(finding) for finding in quality.findings]
+    return [quality]
+
+
+def _measured(reader: Reader, source: Run | RunFiles) -> tuple[Run, Path | None]:
+    if isinstance(source, Run):
+        return source, None
+    files = source if source.t_r is not None else replace(source, t_r=sidecar_t_r(source))
+    return reader.read(files), files.confounds
+
+
+def _drawn(run: Run, confounds: Path | None, folder: Path) -> Path:
+    from tribetune.report.carpet import carpet
+
+    path = folder / f"{run.label}_carpet.png"
+    moved = None if confounds is None else framewise_displacement(confounds, len(run.values))
+    carpet(run, path, displacement_mm=moved)
+    return path
+
+
+def finding_line(finding: dict[str, Any]) -> str:
+    """One line: verdict, name, words."""
+    return str(Finding(**finding))
