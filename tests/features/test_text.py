@@ -90,6 +90,12 @@ def test_words_without_a_sentence_stand_between_blanks_and_none_is_lost() -> Non
     assert "".join(p.head + p.tail for p in cut_pieces(mixed)) == "Stop. well then Go."
 
 
+def test_an_unknown_word_amid_a_sentence_sees_nothing_of_what_follows() -> None:
+    the, cat, sat = spoken("The cat sat.", "The", "cat", "sat")
+    pieces = cut_pieces([the, Event("word", 0.0, 0.1, text="uh"), cat, sat])
+    assert [piece.head + piece.tail for piece in pieces] == ["The ", "uh ", "cat ", "sat."]
+
+
 @pytest.mark.parametrize(("n_words", "context", "stride"), [(1, 5, 2), (6, 5, 2), (7, 5, 2), (30, 5, 4), (30, 5, 1)])
 def test_passes_serve_every_word_once_with_at_least_its_context(n_words: int, context: int, stride: int) -> None:
     passes = plan_passes(n_words, context, stride)

@@ -1,7 +1,7 @@
 """What of a text each word reads: the text cut into pieces, one per word, and the words that may read together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tribetune.stimulus.event import Event
 
@@ -44,26 +44,27 @@ class Context:
 def cut_pieces(words: Sequence[Event]) -> list[Piece]:
     """Divide the text among its words (spec parity note 2).
 
-    A sentence is new where its text differs from the last word's or the position does not advance. A word without a
-    known sentence stands by itself, with a blank on either side.
+    A sentence is new where its text differs from that of the last word whose sentence is known, or where the position
+    does not advance. A word without a known sentence stands by itself, with a blank on either side; the sentence around
+    it goes on as if it were not there.
     """
-    pieces = []
-    for place, word in enumerate(words):
-        following = words[place + 1] if place + 1 < len(words) else None
-        previous = words[place - 1] if place else None
-        end = word.sentence_char + len(word.text)
-        if not word.sentence:
-            pieces.append(Piece(word.text, " ", word.text))
-            continue
-        begin = 0 if previous is None or _is_new_sentence(previous, word) else word.sentence_char
-        if following is None or not following.sentence or _is_new_sentence(word, following):
-            tail = word.sentence[end:]
-            if following is not None and not following.sentence and not (tail or word.text)[-1:].isspace():
-                tail += " "
-        else:
-            tail = word.sentence[end : following.sentence_char]
-        pieces.append(Piece(word.sentence[begin:end], tail, word.text))
+    known = [word for word in words if word.sentence]
+    around = zip([None, *known], known, [*known[1:], None], strict=False)
+    pieces = [_piece(*next(around)) if word.sentence else Piece(word.text, " ", word.text) for word in words]
+    for place, following in enumerate(words[1:]):
+        piece = pieces[place]
+        if not following.sentence and not (piece.head + piece.tail)[-1:].isspace():
+            pieces[place] = replace(piece, tail=piece.tail + " ")
     return pieces
+
+
+def _piece(previous: Event | None, word: Event, following: Event | None) -> Piece:
+    """A word's share of its sentence, between its neighbours with a known sentence."""
+    end = word.sentence_char + len(word.text)
+    begin = 0 if previous is None or _is_new_sentence(previous, word) else word.sentence_char
+    is_last = following is None or _is_new_sentence(word, following)
+    tail = word.sentence[end:] if is_last else word.sentence[end : following.sentence_char]
+    return Piece(word.sentence[begin:end], tail, word.text)
 
 
 def plan_passes(n_words: int, context_words: int, stride_words: int) -> list[Pass]:

@@ -89,7 +89,9 @@ def _file_rows(data: Data, faults: list[str]) -> Iterator[dict[str, Any]]:
                 yield _row(survey([files], stimuli_of(data, files))[0], read=True)
         return
     bids = Path(str(data.bids))
-    listed = [f for f in list_runs(bids, data.subject, data.task) if data.session in ("", f.session)]
+    listed = [
+        f for f in list_runs(bids, data.subject, data.task) if data.session.removeprefix("ses-") in ("", f.session)
+    ]
     try:
         used = {files.bold for files in list_files(data)}
     except TribetuneError as error:
