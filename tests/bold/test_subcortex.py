@@ -104,7 +104,7 @@ def test_without_atlas_or_network_the_error_says_where_to_put_it(
     ) as refusal:
         read_atlas(folder=tmp_path)
     assert "fetch_atlas_harvard_oxford" in refusal.value.hint
-    assert "data.atlas" in refusal.value.hint
+    assert "data.subcortex.atlas" in refusal.value.hint
 
 
 def test_wrong_atlases_are_refused(fsl: Path, tmp_path: Path) -> None:

@@ -57,6 +57,10 @@ def damage_sidecar(path: Path) -> None:
     path.with_suffix(".json").write_text("{")
 
 
+def nonsense_in_sidecar(path: Path) -> None:
+    path.with_suffix(".json").write_text('{"shape": [1], "duration_s": "x"}')
+
+
 def lose_sidecar(path: Path) -> None:
     path.with_suffix(".json").unlink()
 
@@ -72,6 +76,7 @@ def swap_identity(path: Path) -> None:
         (damage_hash, "its content has changed since it was written"),
         (damage_size, "bytes, its sidecar says"),
         (damage_sidecar, "Expecting property name"),
+        (nonsense_in_sidecar, "'content' is missing"),
         (lose_sidecar, "No such file"),
         (swap_identity, "its sidecar tells of something else"),
     ],
@@ -81,7 +86,9 @@ def test_a_damaged_file_is_named_and_the_others_are_not(store: Path, damage, say
     ((path, fault),) = faults_in(store)
     assert path == FILM.array_file(store)
     assert says in fault
-    assert {one.modality: one.state for one in kept_in(store)}["text"] == "complete"
+    kept = {one.modality: one for one in kept_in(store)}
+    assert kept["text"].state == "complete"
+    assert not {"shape", "duration_s"} & set(kept["video"].told if kept["video"].state == "damaged" else ())
 
 
 def test_values_that_are_not_finite_and_wrong_lengths_are_faults(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tribetune.arrays import hash_plain
 from tribetune.errors import FeatureError
 from tribetune.features.encoders import MODALITIES, Encoders, Options, encoders
 from tribetune.features.export import Choice, features_of, write_npz
@@ -65,12 +66,25 @@ def test_of_several_encoders_and_settings_one_has_to_be_chosen(
     mini = encoders(tiny_folder, Options(setting="mini"))
     made = [extract(timeline, chosen, ["audio"], store, "cpu") for chosen in (tiny, mini)]
     with pytest.raises(
-        FeatureError, match=r"2 kinds of audio of film: tiny/audio \(\w+\); tiny/audio \(\w+\)"
+        FeatureError, match=r"2 kinds of audio of film: tiny/audio \(\w+\) \w+; tiny/audio \(\w+\) \w+"
     ) as caught:
         features_of(store, stimulus)
     assert "--setting" in caught.value.hint
     same(features_of(store, stimulus, Choice(setting="released")), made[0])
     same(features_of(store, stimulus, Choice(str(tiny_folder), "mini")), made[1])
+
+
+def test_kinds_that_differ_in_another_option_are_told_apart_by_their_sign(
+    timeline: Timeline, tiny: Encoders, tiny_folder: Path, tmp_path: Path, stimulus: Stimulus
+) -> None:
+    store = tmp_path / "store"
+    few = encoders(tiny_folder, Options(frames=8))
+    made = [extract(timeline, chosen, ["audio", "video"], store, "cpu") for chosen in (tiny, few)]
+    with pytest.raises(FeatureError, match="2 kinds of video") as caught:
+        features_of(store, stimulus, Choice(str(tiny_folder), "released"))
+    assert "--kind" in caught.value.hint
+    for encoder, wanted in zip((tiny["video"], few["video"]), made, strict=True):
+        same(features_of(store, stimulus, Choice(kinds=(hash_plain(encoder.identity)[:8],))), wanted)
 
 
 def test_reference_compatible_features_are_exported_as_they_were_placed(

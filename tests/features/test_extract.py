@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 from tribetune.errors import FeatureError
 from tribetune.features.encoders import MODALITIES, Encoders, Options, encoders
 from tribetune.features.extract import entries, extract, make
+from tribetune.features.making import Making
 from tribetune.features.parts import Parts, rows_kept
 from tribetune.features.sources import as_heard
 from tribetune.stimulus.timeline import Event, Timeline, timeline_of_files
@@ -211,6 +212,17 @@ def test_a_writer_whose_parts_vanish_while_it_joins_them_takes_the_others_result
     assert len(files(tmp_path / "both")) == 2
 
 
+def test_a_writer_who_comes_late_takes_what_is_there_and_does_not_spoil_it(
+    film: Path, tiny: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timeline = timeline_of_files([film])
+    (first,) = make(timeline, tiny["audio"], tmp_path, "cpu")
+    monkeypatch.setattr("tribetune.features.encoders.Encoder.load", None)  # from here on nothing can be made
+    late = Making(tmp_path, first.entry, first.source, tiny["audio"], "cpu").run(lambda _share: None)
+    np.testing.assert_array_equal(late, first.values)
+    assert first.entry.sidecar(tmp_path).is_file()
+
+
 def test_a_changed_file_is_named_and_made_again(
     timeline: Timeline, tiny: Encoders, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -255,3 +267,18 @@ def test_a_stimulus_of_ninety_seconds_is_where_repetition_begins() -> None:
     assert heard(90.0, Options(reference=True)) == [12, 132, 500]
     assert heard(150.0, Options(reference=True)) == [12, 132, 252, 500]
     assert heard(150.0, Options()) == [12, 500]
+
+
+def test_parts_that_a_writer_killed_while_sweeping_left_are_swept_by_the_next(
+    timeline: Timeline, tiny: Encoders, tmp_path: Path
+) -> None:
+    made = extract(timeline, tiny, ["audio"], tmp_path, "cpu")
+    finished = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    (sidecar,) = (tmp_path / "audio").glob("*.json")
+    left = sidecar.with_suffix(".parts")
+    left.mkdir()
+    (left / "00000000-00000012-0123456789ab.npy").write_bytes(b"anything")
+    read = extract(timeline, tiny, ["audio"], tmp_path, "cpu")
+    np.testing.assert_array_equal(read.arrays["audio"], made.arrays["audio"])
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == finished
+    assert not left.exists()

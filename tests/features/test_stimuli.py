@@ -8,7 +8,7 @@ import pytest
 
 from tribetune.errors import FeatureError
 from tribetune.features.stimuli import find_stimulus, remember, shown_by, stimuli
-from tribetune.stimulus.timeline import Event, Timeline
+from tribetune.stimulus.timeline import Event, Timeline, timeline_of_files
 
 WORDS = (
     Event("word", 0.5, 0.2, text="hello", sentence="hello world", sentence_char=0),
@@ -80,3 +80,11 @@ def test_a_stimulus_that_is_not_there_is_refused_with_those_that_are(tmp_path: P
     remember(tmp_path, "film", shown)
     with pytest.raises(FeatureError, match="has no stimulus flim, it has film"):
         find_stimulus(tmp_path, "flim")
+
+
+def test_what_a_killed_writer_of_a_record_left_is_swept(film: Path, tmp_path: Path) -> None:
+    timeline = timeline_of_files([film])
+    (tmp_path / "stimuli").mkdir()
+    (tmp_path / "stimuli/.part-abc-film.json").write_text("{")
+    remember(tmp_path, "film", timeline)
+    assert [path.name for path in (tmp_path / "stimuli").iterdir()] == ["film.json"]

@@ -165,3 +165,10 @@ def test_a_text_in_another_encoding_is_refused_with_what_to_do(tmp_path: Path) -
     (tmp_path / "words.tsv").write_text("onset\tword\n1\ta\n", encoding="utf-16-le")  # also UTF-8, of other letters
     with pytest.raises(StimulusError, match="a zero byte at 1"):
         read_words(tmp_path / "words.tsv")
+
+
+def test_a_place_that_is_another_words_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "words.tsv"
+    rows = "0\t0.2\tcat\tThe cat and the dog.\t16\n1\t0.2\tdog\tThe cat and the dog.\t4\n"
+    path.write_text("onset\tduration\tword\tsentence\tsentence_char\n" + rows, encoding="utf-8")
+    assert [word.sentence_char for word in read_words(path)] == [4, 16]

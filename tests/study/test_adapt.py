@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 import yaml
 
+from tribetune.bold.clean import clean
+from tribetune.bold.tables import TableSpec, read_table
 from tribetune.errors import BoldError, LeakageError, RecipeError
 from tribetune.model.checkpoint import load_checkpoint, save_checkpoint
 from tribetune.share.bundle import read_facts
+from tribetune.stimulus.timeline import timeline_of_files
 from tribetune.study.adapt import adapt
 from tribetune.study.predict import PredictOptions, predict
 
@@ -73,6 +76,26 @@ def test_the_saved_adapter_predicts_bitwise_what_was_scored(finished, study_fold
     for path in (written[0], scored):
         told = json.loads(path.with_suffix(".json").read_text())
         assert (told["HemodynamicLag"], told["Windows"]) == (5.0, "windows of 100 s, joined end to end")
+
+
+def test_scores_at_the_scanners_own_rate_are_those_at_the_times_of_its_volumes(study_folder, tmp_path):
+    result = adapt(str(study_folder / "recipe.yaml"), ["evaluation.native_t_r=true"], tmp_path / "run")
+    spec = TableSpec(str(study_folder / "sub-{subject}_run-{run}.npz"), t_r=2.0)
+    run = clean(read_table(spec, "01", "4"))
+    method = result.rows[-1]["method"]
+    (written,) = (result.folder / "predictions").glob(f"*{method}*.tsv")
+    predicted = np.loadtxt(written, skiprows=1)
+    words = timeline_of_files([], study_folder / "words-4.tsv").shifted(-run.first_volume_s)
+    times = np.arange(len(run.values)) * run.t_r - words.start_s - 5.0
+    inside = (times >= 0) & (times <= len(predicted) - 1)
+    expected = [
+        np.corrcoef(np.interp(times[inside], np.arange(len(predicted)), one), measured[inside])[0, 1]
+        for one, measured in zip(predicted.T, run.values.T, strict=True)
+    ]
+    with np.load(result.folder / "scores.npz") as scores:
+        # a few volumes at the end draw on samples whose BOLD is not known at 1 Hz; they are left out
+        np.testing.assert_allclose(scores[method], expected, atol=0.02)
+    assert any("own repetition time" in note for note in result.notes)
 
 
 def test_an_adapter_of_other_windows_predicts_by_those(study_folder, tmp_path):

@@ -6,9 +6,11 @@ import pytest
 
 from tribetune.errors import StimulusError
 from tribetune.features.encoders import Options
+from tribetune.features.stimuli import remember
 from tribetune.features.tiny import make_tiny_encoders
 from tribetune.stimulus.files import stimuli_of_files
-from tribetune.study.features import Request, extract, listed
+from tribetune.stimulus.timeline import Event, Timeline
+from tribetune.study.features import Request, export, extract, listed
 
 WORDS = "onset\tduration\tword\n0\t0.2\tonce\n1\t0.2\tupon\n"
 
@@ -53,3 +55,12 @@ def test_all_stimuli_are_looked_at_before_the_first_is_extracted(story, tmp_path
     with pytest.raises(StimulusError, match=r"broken\.mp4"):
         next(extract(stimuli_of_files([story, tmp_path / "broken.mp4"]), request))
     assert not list((tmp_path / "store").rglob("*.safetensors"))
+
+
+def test_a_stimulus_without_features_does_not_keep_the_others_from_being_exported(story, tmp_path, caplog):
+    request = Request(tmp_path / "store", modalities=("text",))
+    list(extract(stimuli_of_files([story]), request))
+    remember(tmp_path / "store", "other", Timeline((Event("word", 0.0, 0.1, text="alone"),)))
+    shapes = export(tmp_path / "store", tmp_path / "all.npz")
+    assert {key: shape for key, shape in shapes.items() if shape} == {"text": (2, 64, 3)}
+    assert "other is left out" in caplog.text

@@ -130,5 +130,5 @@ def _check_high_pass(run: Run, found: Confounds, path: Path, thresholds: Thresho
     if thresholds.high_pass and len(run.values) * run.t_r >= _COSINES_S and not any("cosine" in n for n in found.names):
         raise BoldError(
             f"{path}: no cosine columns, so the high-pass filter that was asked for is not there",
-            hint="set high_pass to false, or take fMRIPrep's own table",
+            hint="set data.thresholds.high_pass to false, or take fMRIPrep's own table",
         )

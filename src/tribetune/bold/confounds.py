@@ -151,7 +151,7 @@ def loader_arguments(strategy: str, thresholds: Thresholds = DEFAULTS) -> dict[s
     if strategy == "compcor" and not thresholds.high_pass:
         raise BoldError(
             "cleaning compcor without high_pass: fMRIPrep computed its components after that filter",
-            hint="set high_pass to true",
+            hint="set data.thresholds.high_pass to true",
         )
     chosen: dict[str, Any] = {"motion": thresholds.motion}
     parts = ["motion"]

@@ -186,7 +186,7 @@ def _share(depth: Depth) -> float:
     if share is None or not 0 <= share <= 1:
         raise SpaceError(
             f"projection depth {depth!r}, expected pial, midthickness or a number from 0 (pial) to 1 (white)",
-            hint="set data.projection_depth",
+            hint="set data.volume.depth",
         )
     return share
 
@@ -210,7 +210,9 @@ def _surface_files(layer: str, folder: Path) -> Iterator[Float[np.ndarray, "vert
         names = [name.format(side=side, layer=layer) for name in _SURFACE_NAMES]
         path = next((folder / name for name in names if (folder / name).is_file()), None)
         if path is None:
-            raise SpaceError(f"{folder}: no {' or '.join(names)}", hint="set data.surfaces to the folder of surfaces")
+            raise SpaceError(
+                f"{folder}: no {' or '.join(names)}", hint="set data.volume.meshes to the folder of surfaces"
+            )
         points = _points(path)
         if len(points) != N_HEMISPHERE:
             raise SpaceError(

@@ -207,8 +207,8 @@ def _fetch(folder: Path | None) -> tuple["SpatialImage", dict[int, str]]:
     except (OSError, ValueError) as error:
         raise SpaceError(
             f"Harvard-Oxford {ATLAS} is not on this machine and cannot be fetched ({type(error).__name__})",
-            hint=f"set data.atlas to FSL's HarvardOxford-{ATLAS}.nii.gz, or run where there is a network: python -c"
-            f" \"from nilearn.datasets import fetch_atlas_harvard_oxford as f; f('{ATLAS}')\"",
+            hint=f"set data.subcortex.atlas to FSL's HarvardOxford-{ATLAS}.nii.gz, or run where there is a network: "
+            f"python -c \"from nilearn.datasets import fetch_atlas_harvard_oxford as f; f('{ATLAS}')\"",
         ) from error
     return atlas.maps, dict(enumerate(atlas.labels))
 
@@ -226,7 +226,7 @@ def _open(path: Path, labels: Path | None) -> tuple["SpatialImage", dict[int, st
     if found is None:
         raise SpaceError(
             f"{path}: no names of its structures; looked for {', '.join(str(place) for place in places)}",
-            hint="set data.atlas_labels to FSL's HarvardOxford-Subcortical.xml, or a TSV of index and name",
+            hint="set data.subcortex.labels to FSL's HarvardOxford-Subcortical.xml, or a TSV of index and name",
         )
     try:
         image = reorder_img(nibabel.load(path), resample=None)

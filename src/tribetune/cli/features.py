@@ -86,6 +86,8 @@ def extract(  # noqa: PLR0913 - one parameter per option of the command line
     from tribetune.stimulus.files import stimuli_of_files
     from tribetune.study import features as study
 
+    if exact and stride_words not in (None, 1):
+        raise FeatureError(f"--exact and --stride-words {stride_words} contradict each other", hint="give one of them")
     options = {
         "setting": setting,
         "frames": frames,
@@ -167,11 +169,17 @@ def export(  # noqa: PLR0913 - one parameter per option of the command line
         typer.Option("--encoders", help="Where the store has several: tiny, mini, released, imported, a folder."),
     ] = None,
     setting: Annotated[Setting | None, typer.Option("--setting", help="Where the store has several.")] = None,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option("--kind", metavar="SIGN", help="Where there still are several, as a message says."),
+    ] = None,
 ) -> None:
     """Write features at 2 Hz as arrays text, audio, video of (layer, dim, time)."""
     from tribetune.study import features as study
 
-    shapes = study.export(store, out, stimulus, study.Choice(encoders, setting, start_s, duration_s))
+    shapes = study.export(
+        store, out, stimulus, study.Choice(encoders, setting, start_s, duration_s, tuple(kinds or ()))
+    )
     for key, shape in shapes.items():
         if shape:
             typer.echo(f"{key}: {_sizes(*shape)} steps")

@@ -20,6 +20,9 @@ State = Literal["complete", "partial", "damaged"]
 
 _ROWS_AT_ONCE = 1000
 
+_NAMES = ("content", "encoder", "setting", "file")
+"""What is believed of a damaged array's sidecar."""
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -118,6 +121,8 @@ def fault_of(store: Path, kept: Kept) -> str:
             return f"its values are {values.dtype}, its sidecar says {told['dtype']}"
         bad = sum(_count_bad(values[at : at + _ROWS_AT_ONCE]) for at in range(0, len(values), _ROWS_AT_ONCE))
         return f"{bad} values are not finite" if bad else _wrong_length(len(values), told)
+    except KeyError as error:
+        return f"{error} is missing in its sidecar or header"
     except UNREADABLE as error:
         return str(error) or type(error).__name__
 
@@ -144,7 +149,8 @@ def _look(store: Path, modality: str, name: str) -> Kept | None:
             told = read_sidecar(path)
             open_entry(store, Entry(modality, told["content"], told["identity"]))
         except UNREADABLE:
-            return Kept(path, modality, "damaged", _readable(sidecar))
+            told = _readable(sidecar)
+            return Kept(path, modality, "damaged", {name: told[name] for name in _NAMES if name in told})
         return Kept(path, modality, "complete", told)
     if not parts.is_dir():  # an array that lost its sidecar is not known any more, and will be written over
         return Kept(path, modality, "damaged", {}) if path.is_file() else None

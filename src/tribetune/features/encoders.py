@@ -62,9 +62,9 @@ class Options:
     chunk_s : tuple of float
         Longest and shortest stretch of sound that is encoded at once, in seconds (spec e.4).
     reference : bool
-        Repeat the reference's faults, too (``--reference-compatible``): films cut like sound, whose first frame stands
-        still in every chunk's first four seconds; padding counted as words; words without a sentence left out; and
-        features kept in float32.
+        Repeat the reference's faults, too (``--reference-compatible``): all words again for every chunk of a sound;
+        films cut like sound, whose first frame stands still in every chunk's first four seconds; padding counted as
+        words; words without a sentence left out; and features kept in float32.
     """
 
     setting: str = "released"

@@ -36,12 +36,15 @@ class Choice:
         Where the stretch begins on the stimulus clock; cut with the reference's rounding.
     duration_s : float or None
         None: up to the end.
+    kinds : tuple of str
+        Beginnings of `Kept.variant`, which decide where all else leaves several.
     """
 
     encoders: str | None = None
     setting: str | None = None
     start_s: float = 0.0
     duration_s: float | None = None
+    kinds: tuple[str, ...] = ()
 
     def takes(self, kept: Kept) -> bool:
         """Whether an array is one of those."""
@@ -63,7 +66,11 @@ class _Variant:
     @property
     def label(self) -> str:
         first = next(iter(self.arrays.values()))
-        return f"{first.encoder} ({first.setting})"
+        return f"{first.encoder} ({first.setting}) {self.kind[:8]}"
+
+    @property
+    def kind(self) -> str:
+        return next(iter(self.arrays.values())).variant
 
 
 def features_of(
@@ -96,11 +103,12 @@ def features_of(
     chosen: dict[str, _Variant] = {}
     for modality in MODALITIES:
         variants = list(_variants(stimulus, [one for one in arrays if one.modality == modality]))
+        variants = [one for one in variants if one.kind.startswith(choice.kinds)] or variants
         if len(variants) > 1:
             raise FeatureError(
                 f"{store} has {len(variants)} kinds of {modality} of {stimulus.name}: "
                 + "; ".join(variant.label for variant in variants),
-                hint="choose by --encoders and --setting",
+                hint="choose by --encoders and --setting, or by --kind SIGN, which stands behind each",
             )
         if variants:
             chosen[modality] = variants[0]

@@ -12,6 +12,7 @@ from tribetune.features.encoders import IMPORTED, MODALITIES, Encoder, Encoders
 from tribetune.features.grid import Features
 from tribetune.features.imported import imported_arrays
 from tribetune.features.making import Making
+from tribetune.features.parts import sweep_leftovers
 from tribetune.features.sources import EVENT_KINDS, Source, as_heard, place, sources_of
 from tribetune.features.store import Entry, read_entry
 from tribetune.stimulus.timeline import Timeline
@@ -126,7 +127,9 @@ def make(
         entry = Entry(encoder.modality, source.content, encoder.identity)
         values = read_entry(store, entry, verify=verify)
         was_there = values is not None
-        if values is None:
+        if was_there:
+            sweep_leftovers(entry.parts(store))
+        else:
             values = Making(store, entry, source, encoder, device).run(lambda share: tell(encoder.modality, share))
         tell(encoder.modality, 1.0)
         yield Extracted(source, entry, values, was_there)

@@ -1,5 +1,6 @@
 """The making of one array of the store: encoded part by part, joined, told where it came from."""
 
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from tribetune.features.encoders import Encoder, pick_device
 from tribetune.features.parts import Parts
 from tribetune.features.precision import half_precision
 from tribetune.features.sources import Source
-from tribetune.features.store import Entry, is_kept, open_entry, write_entry
+from tribetune.features.store import UNREADABLE, Entry, is_kept, open_entry, write_entry
 from tribetune.stimulus.media import probe
 from tribetune.timing import to_step
 
@@ -62,10 +63,16 @@ class Making:
         FeatureError
             If the encoder gives values that are not finite.
         """
-        self.entry.sidecar(self.store).unlink(missing_ok=True)  # of a damaged array
+        try:
+            return open_entry(self.store, self.entry, verify=True)  # another writer was done a moment ago
+        except FileNotFoundError:
+            pass
+        except UNREADABLE:
+            self.entry.sidecar(self.store).unlink(missing_ok=True)
         parts = Parts(self.entry.parts(self.store), hash_plain(self.maker)[:12])
         try:
             n_rows = self._encode(parts, on_progress)
+            gc.collect()  # an encoder and its hooks hold each other, and the next one needs the memory
             if n_rows is not None:
                 values = parts.joined(n_rows, exact=self.encoder.options.reference)
                 write_entry(self.store, self.entry, values, {**self.maker, **self.about})

@@ -118,7 +118,15 @@ class Parts:
 def rows_kept(folder: Path) -> int:
     """Rows in a folder of parts, of the maker who is farthest."""
     makers = {path.stem.rsplit("-", 1)[-1] for path in folder.glob(_NAMED.format(maker="*"))}
-    return max((Parts(folder, maker).rows for maker in makers), default=0)
+    with suppress(FileNotFoundError):  # its writer is done just now, and sweeps
+        return max((Parts(folder, maker).rows for maker in makers), default=0)
+    return 0
+
+
+def sweep_leftovers(folder: Path) -> None:
+    """Remove the parts of an array that is finished, which a writer killed at the very end left behind."""
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        Parts(folder, "*").sweep()
 
 
 def _is_readable(path: Path, n_rows: int) -> bool:

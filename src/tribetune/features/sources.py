@@ -99,8 +99,9 @@ def as_heard(timeline: Timeline, options: Options) -> Timeline:
     words = list(timeline.of_kind("word"))
     events = [event for event in timeline.events if event.kind != "word"]
     for sound in timeline.of_kind("audio"):
-        own = [word for word in words if sound.onset_s <= word.onset_s < sound.onset_s + sound.duration_s]
-        words = [word for word in words if word not in own]
+        end_s = sound.onset_s + sound.duration_s
+        own = [word for word in words if sound.onset_s <= word.onset_s < end_s]
+        words = [word for word in words if not sound.onset_s <= word.onset_s < end_s]
         events += repeated_words(own, [start for start, _ in chunk_spans(sound.duration_s, *options.chunk_s)])
     return Timeline((*events, *words))
 

@@ -78,8 +78,18 @@ def remember(store: Path, name: str, timeline: Timeline, content: Callable[[Even
     if known is not None and not told.timeline.of_kind("word"):
         told = replace(told, timeline=Timeline((*told.timeline.events, *known.timeline.of_kind("word"))))
     if known != told:
-        write_json(record_of(store, told.name), _plain(told))
+        _write(record_of(store, told.name), _plain(told))
     return told
+
+
+def _write(record: Path, value: Mapping[str, Any]) -> None:
+    """Write a record, and remove what a killed writer of it left half-written."""
+    try:
+        write_json(record, dict(value))
+    except FileNotFoundError:  # another writer, who was done first, took ours for such
+        write_json(record, dict(value))
+    for path in record.parent.glob(f".part-*-{record.name}"):
+        path.unlink(missing_ok=True)
 
 
 def stimuli(store: Path) -> list[Stimulus]:
@@ -133,11 +143,14 @@ def record_of(store: Path, name: str) -> Path:
     return store / FOLDER / f"{name}.json"
 
 
-def shown_by(stimuli: Sequence[Stimulus]) -> dict[str, list[str]]:
-    """From each content, a file or words, to the names of the stimuli that it belongs to."""
+def shown_by(stimuli: Sequence[Stimulus], *, reference: bool = True) -> dict[str, list[str]]:
+    """From each content, a file or words, to the names of the stimuli that it belongs to.
+
+    The words of features made in reference mode are many, and only looked at where ``reference`` is True.
+    """
     found: dict[str, list[str]] = {}
     for stimulus in stimuli:
-        for content in _contents(stimulus):
+        for content in _contents(stimulus, reference):
             found.setdefault(content, []).append(stimulus.name)
     return found
 
@@ -168,9 +181,9 @@ def _row(event: Event, contents: Mapping[Event, str]) -> dict[str, Any]:
     return row if event.file is None else {**row, "file": event.file.name, "content": contents[event]}
 
 
-def _contents(stimulus: Stimulus) -> set[str]:
+def _contents(stimulus: Stimulus, reference: bool) -> set[str]:
     found = set(stimulus.contents.values())
-    for options in (Options(), Options(reference=True)):
+    for options in [Options(), *([Options(reference=True)] if reference else [])]:
         heard = as_heard(stimulus.timeline, options)
         found |= {source.content for source in sources_of(heard, "text", options, stimulus.content)}
     if not stimulus.contents:

@@ -74,6 +74,8 @@ class Evaluation(Section):
     fir_delays_s: list[float] = Field([2.0, 4.0, 6.0, 8.0], min_length=1)
     bootstrap_draws: Annotated[int, Field(ge=100)] = 1000
     bootstrap_block_s: Positive = 30.0
+    native_t_r: bool = False
+    """Whether predictions are scored at the times of the volumes, with BOLD as it was measured, instead of at 1 Hz."""
     selected_share: Annotated[float, Field(gt=0, le=1)] = 0.1
     """Share of outputs in the set that is fixed on calibration data and the same for all methods."""
 

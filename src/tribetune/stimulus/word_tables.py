@@ -201,15 +201,21 @@ def _npz_rows(path: Path) -> list[dict[str, str]]:
     ]
 
 
+def _points_at(word: Event) -> bool:
+    """Whether the word is in its sentence where the table says it is."""
+    first, last = word.sentence_char, word.sentence_char + len(word.text)
+    return first >= 0 and word.sentence[first:last].casefold() == word.text.casefold()
+
+
 def _with_places(words: Sequence[Event]) -> tuple[Event, ...]:
-    """Find words in their sentences where the table does not say; a word that is not there stands by itself."""
+    """Find words in their sentences where the table does not say it, or not rightly; one not there stands alone."""
     result: list[Event] = []
     for sentence, group in groupby(words, key=lambda word: word.sentence):
         own = list(group)
-        is_told = all(word.sentence_char >= 0 for word in own)
-        found = [-1] * len(own) if is_told or not sentence else find_words([word.text for word in own], sentence)
-        for word, place in zip(own, found, strict=True):
-            char = word.sentence_char if word.sentence_char >= 0 else place
+        told = [_points_at(word) for word in own]
+        found = [-1] * len(own) if all(told) or not sentence else find_words([word.text for word in own], sentence)
+        for word, is_right, place in zip(own, told, found, strict=True):
+            char = word.sentence_char if is_right else place
             is_there = bool(sentence) and 0 <= char <= len(sentence) - len(word.text)
             known = {"sentence": sentence, "sentence_char": char} if is_there else {"sentence": "", "sentence_char": -1}
             result.append(replace(word, **known))

@@ -27,9 +27,11 @@ from tribetune.splits import Part
 from tribetune.study.alignment import lag_note
 from tribetune.study.baselines import fir_baseline, zero_shot_calibration
 from tribetune.study.checks import check_change, weights_digest
+from tribetune.study.native import at_own_t_r
 from tribetune.study.prepare import Prepared, prepare
 from tribetune.study.provenance import provenance
 from tribetune.study.stages import RunFolder, open_run
+from tribetune.timing import OUTPUT_HZ
 from tribetune.windows import joined_how
 
 
@@ -208,15 +210,13 @@ def _scored(study: Prepared, fitted: Fitted) -> tuple[Bootstrap, dict[str, list[
     """Scores with their intervals, and each method's 95th percentile of the mean r by chance, per set of outputs."""
     if not fitted.predicted:
         raise AdaptationError("nothing to score", hint="choose a method other than zero-shot, or add baselines")
-    mask, bold, runs = study.held_out()
     choice, seed = study.recipe.evaluation, study.recipe.seed
+    held_out, predicted, step_s = _on_clock(study, fitted.predicted)
     if not fitted.calibration_scores:
         study.notes.append("Without baselines there is nothing to choose outputs by: chosen are all.")
-    held_out = HeldOut(bold[mask], tuple(np.asarray(runs)[mask].tolist()))
     defined = np.asarray(np.isfinite(held_out.bold).all(0)) & study.in_means
     sets = np.stack([defined, select_outputs(fitted.calibration_scores, defined, choice.selected_share)])
-    predicted = {method: values[mask] for method, values in fitted.predicted.items()}
-    block, draws = round(choice.bootstrap_block_s), choice.bootstrap_draws
+    block, draws = max(1, round(choice.bootstrap_block_s / step_s)), choice.bootstrap_draws
     bootstrap = bootstrap_scores(predicted, held_out, sets, block=block, draws=draws, seed=seed)
     nulls = {method: _chance(values, held_out, bootstrap.sets, draws, seed) for method, values in predicted.items()}
     everywhere, chosen = (max(levels) for levels in zip(*nulls.values(), strict=True))
@@ -225,6 +225,17 @@ def _scored(study: Prepared, fitted: Fitted) -> tuple[Bootstrap, dict[str, list[
         f" and {chosen:.3f} (chosen)."
     )
     return bootstrap, nulls
+
+
+def _on_clock(study: Prepared, predicted: Mapping[str, np.ndarray]) -> tuple[HeldOut, Mapping[str, np.ndarray], float]:
+    """Held-out BOLD and predictions on one clock, valid samples only, and the seconds from sample to sample."""
+    if study.recipe.evaluation.native_t_r:
+        held_out, at_volumes, t_r = at_own_t_r(study, predicted)
+        study.notes.append(f"Scores are at BOLD's own repetition time, {t_r:g} s, not at 1 Hz.")
+        return held_out, at_volumes, t_r
+    mask, bold, runs = study.held_out()
+    held_out = HeldOut(bold[mask], tuple(np.asarray(runs)[mask].tolist()))
+    return held_out, {method: values[mask] for method, values in predicted.items()}, 1 / OUTPUT_HZ
 
 
 def _chance(predicted: np.ndarray, held_out: HeldOut, sets: np.ndarray, draws: int, seed: int) -> list[float]:

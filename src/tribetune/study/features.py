@@ -1,5 +1,6 @@
 """`tribetune features`: stimuli in, features in a store; what a store has, whether it is sound, and out of it again."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +15,14 @@ from tribetune.features.export import Choice, features_of, write_npz
 from tribetune.features.extract import EVENT_KINDS, check_modalities, make
 from tribetune.features.grid import Features
 from tribetune.features.sources import as_heard
-from tribetune.features.stimuli import FOLDER, find_stimulus, remember, shown_by, stimuli
+from tribetune.features.stimuli import FOLDER, Stimulus, find_stimulus, remember, shown_by, stimuli
 from tribetune.progress import Progress, Silent
 from tribetune.stimulus.files import StimulusFiles
 from tribetune.stimulus.timeline import Timeline
 from tribetune.study.cluster import Asked, spread
 from tribetune.study.jobs import Job, jobs_of
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Asked", "Choice", "Request", "export", "extract", "listed", "verify"]
 
@@ -131,11 +134,11 @@ def listed(store: Path) -> list[dict[str, Any]]:
         If it is no store.
     """
     _check_store(store)
-    known = stimuli(store)
-    names, seconds = shown_by(known), {one.name: one.timeline.duration_s for one in known}
+    known, all_kept = stimuli(store), kept_in(store)
+    names, seconds = _shown(known, all_kept), {one.name: one.timeline.duration_s for one in known}
     rows = [
         {"stimulus": name or kept.told.get("file", "?"), **_facts(store, kept, seconds.get(name or ""))}
-        for kept in kept_in(store)
+        for kept in all_kept
         for name in names.get(kept.content) or [None]
     ]
     return sorted(rows, key=lambda row: row["stimulus"])
@@ -197,8 +200,24 @@ def export(store: Path, out: Path, name: str | None = None, choice: Choice | Non
             hint=f"tribetune features extract STIMULUS --store {store}: what was made is found again",
         )
     kept = kept_in(store)
+    if not name:
+        chosen = _with_features(chosen, kept) or chosen
     found: Iterator[tuple[str, Features]] = ((one.name, features_of(store, one, choice, kept)) for one in chosen)
     return write_npz(out, found, prefixed=len(chosen) > 1)
+
+
+def _shown(known: Sequence[Stimulus], kept: Sequence[Kept]) -> dict[str, list[str]]:
+    return shown_by(known, reference=any(one.told.get("reference") for one in kept))
+
+
+def _with_features(known: Sequence[Stimulus], kept: Sequence[Kept]) -> list[Stimulus]:
+    """Those that the store has something finished of; the log names the others."""
+    shown = _shown(known, kept)
+    there = {name for one in kept if one.state == "complete" for name in shown.get(one.content, [])}
+    for stimulus in known:
+        if stimulus.name not in there:
+            log.warning("%s is left out: none of its features is finished", stimulus.name)
+    return [stimulus for stimulus in known if stimulus.name in there]
 
 
 def _extracted(name: str, timeline: Timeline, modality: str, request: Request, progress: Progress) -> dict[str, Any]:

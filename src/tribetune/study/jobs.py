@@ -61,8 +61,8 @@ class Job:
 
     def __call__(self) -> Fault | None:
         """Extract into the store, going on where an earlier turn stopped; what a user can mend is returned."""
-        encoder = encoders(self.encoders, self.options)[self.modality]
         try:
+            encoder = encoders(self.encoders, self.options)[self.modality]
             list(make(self.timeline, encoder, self.store, self.device))
         except TribetuneError as error:
             return Fault(str(error), error.hint)

@@ -50,8 +50,8 @@ class Prepared:
         Hash of each run's events and words.
     encoders : str
         Name or folder of the encoders that made the features.
-    keys : mapping of run label to str
-        Hash of all that made each run's cleaned BOLD; none of tables.
+    runs : mapping of run label to StudyRun
+        Every run, its cleaned BOLD still to be read.
     notes : list of str
         What a reader of the results must know.
     """
@@ -63,7 +63,7 @@ class Prepared:
     inputs: tuple[Path, ...]
     timelines: Mapping[str, str]
     encoders: str
-    keys: Mapping[str, str] = field(default_factory=dict)
+    runs: Mapping[str, StudyRun] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @cached_property
@@ -71,6 +71,11 @@ class Prepared:
         """The training windows."""
         windows = self.recipe.windows
         return windows_of(self.split.training, windows.duration_s, windows.stride_s)
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Hash of all that made each run's cleaned BOLD; none of tables."""
+        return {label: run.key for label, run in self.runs.items() if run.key}
 
     @property
     def calibration_minutes(self) -> float:
@@ -160,8 +165,8 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
     media = [event.file for run in runs for event in run.timeline.events if event.file]
     inputs = tuple(dict.fromkeys([path for run in runs for path in run.inputs] + media))
     timelines = {run.label: timeline_digest(run.timeline) for run in runs}
-    keys = {run.label: run.key for run in runs if run.key}
-    return Prepared(recipe, tribe, base, split, inputs, timelines, chosen.name, keys, notes)
+    named = {run.label: run for run in runs}
+    return Prepared(recipe, tribe, base, split, inputs, timelines, chosen.name, named, notes)
 
 
 def bold_cache(recipe: Recipe) -> Path:

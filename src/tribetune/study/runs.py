@@ -16,6 +16,7 @@ from tribetune.bold.tables import TableSpec, list_table_runs, list_table_subject
 from tribetune.errors import BoldError
 from tribetune.features.extract import Features
 from tribetune.recipe.data import Data
+from tribetune.stimulus.events import check_on_run
 from tribetune.stimulus.timeline import Timeline, timeline_of_events
 from tribetune.study.bold import Reader, list_files, stimuli_of
 from tribetune.study.stimuli import table_stimulus
@@ -40,6 +41,8 @@ class StudyRun:
         Name of the cleaned run in the cache; empty for tables, which are small and not kept.
     cleaned : callable
         Gives the cleaned run.
+    check : callable or None
+        Refuses events that do not fit a run of so many seconds.
     """
 
     label: str
@@ -48,6 +51,7 @@ class StudyRun:
     inputs: tuple[Path, ...]
     key: str
     cleaned: Callable[[], Run]
+    check: Callable[[float], None] | None = None
 
 
 def file_runs(data: Data, cache: Path) -> list[StudyRun]:
@@ -96,7 +100,10 @@ def aligned_run(run: StudyRun, features: Features, lag_s: float, cache: Path) ->
     key = hash_plain({"format": FORMAT, "cleaned": run.key, "clock": clock})
 
     def make() -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        made = align(run.cleaned(), run.timeline, features, lag_s)
+        cleaned = run.cleaned()
+        if run.check:
+            run.check(len(cleaned.values) * cleaned.t_r)
+        made = align(cleaned, run.timeline, features, lag_s)
         return {"bold": made.bold, "mask": made.mask}, {}
 
     arrays, _ = kept(cache, f"{run.label}_aligned", key, make)
@@ -104,6 +111,14 @@ def aligned_run(run: StudyRun, features: Features, lag_s: float, cache: Path) ->
 
 
 def _file_run(reader: Reader, files: RunFiles) -> StudyRun:
-    timeline = timeline_of_events(events_file(files), stimuli_of(reader.data, files))
+    events, stimuli = events_file(files), stimuli_of(reader.data, files)
     key = reader.key(files)
-    return StudyRun(files.label, files.run, timeline, reader.inputs(files), key, lambda: reader.cleaned(files, key))
+    return StudyRun(
+        files.label,
+        files.run,
+        timeline_of_events(events, stimuli),
+        reader.inputs(files),
+        key,
+        lambda: reader.cleaned(files, key),
+        lambda run_s: check_on_run(events, stimuli, run_s),
+    )
