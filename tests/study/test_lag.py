@@ -129,6 +129,7 @@ def test_what_is_wrong_is_said_in_words():
     assert "Auditory cortex follows best at 3.0 s, visual cortex at 6.0 s" in said(apart)
     assert len(sentences(sweep(curve(5.0), auditory=curve(4.0), visual=curve(6.0)))) == 1
     assert len(sentences(sweep(curve(5.0), auditory=curve(3.0, null_95=0.2), visual=curve(6.0)))) == 1
+    assert len(sentences(sweep(curve(5.0), auditory=curve(3.0, half_s=1.8), visual=curve(6.0, half_s=1.8)))) == 1
     moving = replace(sweep(curve(5.0)), halves=(curve(4.0), curve(6.0)))
     assert "moves from 4.0 s in the first half of the runs to 6.0 s" in said(moving)
     assert len(sentences(replace(sweep(curve(5.0)), halves=(curve(4.0, half_s=1.8), curve(6.0))))) == 1

@@ -87,7 +87,7 @@ def _nothing(best: LagCurve) -> str:
 def _senses(sweep: LagSweep) -> list[str]:
     curves = [sweep.curves.get(name) for name in ("auditory", "visual")]
     seen = [curve for curve in curves if curve is not None and curve.above_null]
-    if len(seen) < len(curves) or abs(seen[0].best_s - seen[1].best_s) <= _SENSES_APART_S:
+    if len(seen) < len(curves) or not _are_apart(*seen, _SENSES_APART_S):
         return []
     return [
         f"Auditory cortex follows best at {seen[0].best_s:.1f} s, visual cortex at {seen[1].best_s:.1f} s: sound and"
@@ -99,13 +99,18 @@ def _moving(sweep: LagSweep) -> list[str]:
     if not sweep.halves:
         return []
     early, late = sweep.halves
-    apart = early.interval_s[1] < late.interval_s[0] or late.interval_s[1] < early.interval_s[0]
-    if not apart or abs(late.best_s - early.best_s) <= _HALVES_APART_S:
+    if not _are_apart(early, late, _HALVES_APART_S):
         return []
     return [
         f"The best lag moves from {early.best_s:.1f} s in the first half of the runs to {late.best_s:.1f} s in the"
         " second: the clocks of stimulus and scanner run apart. Check t_r."
     ]
+
+
+def _are_apart(one: LagCurve, other: LagCurve, by_s: float) -> bool:
+    """Whether two best lags differ by more than so many seconds, and their intervals do not overlap."""
+    overlap = one.interval_s[0] <= other.interval_s[1] and other.interval_s[0] <= one.interval_s[1]
+    return not overlap and abs(one.best_s - other.best_s) > by_s
 
 
 def _interval(curve: LagCurve) -> str:
