@@ -1,15 +1,18 @@
 """From a timeline to its features."""
 
+import gc
 import json
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from tribetune.errors import FeatureError
-from tribetune.features.encoders import MODALITIES, Encoders, Options, encoders
+from tribetune.features.encoders import MODALITIES, Encoder, Encoders, Options, encoders
 from tribetune.features.extract import entries, extract, make
 from tribetune.features.making import Making
 from tribetune.features.parts import Parts, rows_kept
@@ -282,3 +285,25 @@ def test_parts_that_a_writer_killed_while_sweeping_left_are_swept_by_the_next(
     np.testing.assert_array_equal(read.arrays["audio"], made.arrays["audio"])
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == finished
     assert not left.exists()
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_an_encoder_leaves_memory_when_its_work_is_done(
+    modality: str, timeline: Timeline, tiny: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[weakref.ref] = []
+    load = Encoder.load
+
+    def watched(self: Encoder, device: torch.device) -> object:
+        model = load(self, device)
+        loaded.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr(Encoder, "load", watched)
+    gc.collect()
+    gc.disable()  # nothing may wait for the collector: the next encoder needs the memory
+    try:
+        extract(timeline, tiny, [modality], tmp_path, "cpu")
+        assert [one() for one in loaded] == [None]
+    finally:
+        gc.enable()

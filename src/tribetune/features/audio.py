@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import proxy
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -175,8 +176,10 @@ class _Picked:
             return torch.stack(groups, dim=2).float().cpu().numpy()
 
     def _hook(self, state: int) -> "Callable[[nn.Module, Any, Any], None]":
+        kept = proxy(self)  # model and self would hold each other, and keep the memory
+
         def keep(_module: "nn.Module", _inputs: Any, output: Any) -> None:
             hidden = output[0] if isinstance(output, tuple) else output
-            self.states[state] = hidden[:, self.frames].float()
+            kept.states[state] = hidden[:, kept.frames].float()
 
         return keep

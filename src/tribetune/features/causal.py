@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 from jaxtyping import Float
@@ -110,9 +111,12 @@ class Memory:
             return _grouped({**means, len(self.blocks): last}, self.groups)
 
     def _before(self, state: int) -> "Callable[[nn.Module, Any], None]":
+        own = ref(self)  # model and self would hold each other, and keep the memory
+
         def keep(_module: "nn.Module", inputs: Any) -> None:
-            if self.at is not None:
-                self.means[state] = self.at.means(inputs[0][0])
+            memory = own()  # gone where the model turned out to have no use for one
+            if memory is not None and memory.at is not None:
+                memory.means[state] = memory.at.means(inputs[0][0])
 
         return keep
 

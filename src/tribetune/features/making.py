@@ -1,6 +1,5 @@
 """The making of one array of the store: encoded part by part, joined, told where it came from."""
 
-import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,7 +71,6 @@ class Making:
         parts = Parts(self.entry.parts(self.store), hash_plain(self.maker)[:12])
         try:
             n_rows = self._encode(parts, on_progress)
-            gc.collect()  # an encoder and its hooks hold each other, and the next one needs the memory
             if n_rows is not None:
                 values = parts.joined(n_rows, exact=self.encoder.options.reference)
                 write_entry(self.store, self.entry, values, {**self.maker, **self.about})

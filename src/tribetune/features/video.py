@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import proxy
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -127,8 +128,10 @@ class _Pooled:
             return torch.stack(groups, dim=1).float().cpu().numpy()
 
     def _hook(self, state: int) -> "Callable[[nn.Module, Any, Any], None]":
+        kept = proxy(self)  # model and self would hold each other, and keep the memory
+
         def keep(_module: "nn.Module", _inputs: Any, output: Any) -> None:
             tokens = output[0] if isinstance(output, tuple) else output
-            self.means[state] = tokens.float().mean(1)
+            kept.means[state] = tokens.float().mean(1)
 
         return keep
