@@ -1,6 +1,7 @@
 """Surface runs as fMRIPrep writes them, small in time and whole in space."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,15 @@ import numpy as np
 import pytest
 
 N_VERTICES = 10242
+
+
+@pytest.fixture(scope="session")
+def brainspace_wheel() -> Path:
+    """The wheel in which a real resting run on fsaverage5 lies; it is read, not installed."""
+    wheel = next((Path(sys.prefix) / "wheels").glob("brainspace-*.whl"), None)
+    if wheel is None:
+        pytest.skip("no brainspace wheel; make setup fetches it")
+    return wheel
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -268,15 +267,12 @@ def test_the_provenance_has_what_the_strategy_used_and_nothing_else() -> None:
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
+def real(brainspace_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
     """A resting run on fsaverage5 and its confounds, which brainspace ships without a header."""
-    wheel = next((Path(sys.prefix) / "wheels").glob("brainspace-*.whl"), None)
-    if wheel is None:
-        pytest.skip("no brainspace wheel; make setup fetches it")
     stem = "brainspace/datasets/preprocessing/sub-010188_ses-02_task-rest_acq-AP_run-01"
     folder = tmp_path_factory.mktemp("real")
     halves = []
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(brainspace_wheel) as archive:
         for side in ("lh", "rh"):
             (folder / f"{side}.mgz").write_bytes(archive.read(f"{stem}.fsa5.{side}.mgz"))
             halves.append(np.asarray(MGHImage.from_filename(folder / f"{side}.mgz").dataobj, np.float32)[:, 0, 0].T)

@@ -1,7 +1,6 @@
 """Runs that others wrote: a real one, and nilearn's fake fMRIPrep tree."""
 
 import shutil
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,13 +21,10 @@ STEM = "brainspace/datasets/preprocessing/sub-010188_ses-02_task-rest_acq-AP_run
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def real(brainspace_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Both hemispheres of a resting run on fsaverage5, 652 volumes, as FreeSurfer wrote them."""
-    wheel = next((Path(sys.prefix) / "wheels").glob("brainspace-*.whl"), None)
-    if wheel is None:
-        pytest.skip("no brainspace wheel; make setup fetches it")
     folder = tmp_path_factory.mktemp("real")
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(brainspace_wheel) as archive:
         left, right = (Path(archive.extract(f"{STEM}.{side}.mgz", folder)) for side in ("lh", "rh"))
     return left, right
 
