@@ -1,7 +1,7 @@
 """What is too long for the gate: simulated subjects, killed runs, real listeners, trained judges. Figures go to LOG.md.
 
 Use: ``python benchmarks/evidence.py [--only CAMPAIGN]… [--data FOLDER] [--dry]``; campaigns: seeds, kills, alice,
-feature-kills, blockwise
+feature-kills, blockwise, honesty
 """
 
 import argparse
@@ -156,12 +156,20 @@ def blockwise(scratch: Path, data: Path) -> list[str]:  # noqa: ARG001
     return judge.measure(scratch)
 
 
+def honesty(scratch: Path, data: Path) -> list[str]:  # noqa: ARG001
+    """P-values under the null, false discoveries, and how often a ceiling's interval holds the truth."""
+    import honesty as judge
+
+    return judge.report(200, 500)
+
+
 CAMPAIGNS: dict[str, Callable[[Path, Path], list[str]]] = {
     "seeds": seeds,
     "kills": kills,
     "alice": alice,
     "feature-kills": feature_kills,
     "blockwise": blockwise,
+    "honesty": honesty,
 }
 
 

@@ -4,9 +4,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import pearsonr
+from sklearn.metrics import r2_score
 
 from tribetune.errors import SpaceError
-from tribetune.scores import PearsonR, pearson_r
+from tribetune.scores import PearsonR, RSquared, pearson_r, r_squared
 
 
 def noise(*shape, seed=0):
@@ -94,3 +95,31 @@ def test_states_gathered_from_two_processes_merge():
     for name in ("count", "mean", "scatter"):
         setattr(both, name, torch.stack([getattr(part, name) for part in parts]))
     torch.testing.assert_close(both.compute(), pearson_r(predicted, measured), atol=1e-6, rtol=0)
+
+
+def test_r2_is_scikit_learns_per_output():
+    predicted, measured = noise(50, 6) + 0.2, noise(50, 6, seed=1) + 0.3 * noise(50, 6)
+    wanted = r2_score(measured.double().numpy(), predicted.double().numpy(), multioutput="raw_values")
+    np.testing.assert_allclose(r_squared(predicted, measured), wanted, atol=1e-5)  # the result is rounded to float32
+
+
+def test_r2_asks_for_the_scale_that_r_ignores():
+    measured = noise(50, 2)
+    assert torch.allclose(pearson_r(3 * measured, measured), torch.ones(2))
+    torch.testing.assert_close(r_squared(3 * measured, measured * 1.0)[0] < -2, torch.tensor(True))
+    torch.testing.assert_close(r_squared(measured.mean(0).expand(50, 2), measured), torch.zeros(2), atol=1e-6, rtol=0)
+
+
+def test_r2_of_flat_bold_is_undefined_but_not_of_a_flat_prediction():
+    predicted, measured = noise(40, 3), noise(40, 3, seed=1)
+    measured[:, 1], predicted[:, 2] = 7.3, 0.0
+    assert torch.isnan(r_squared(predicted, measured)).tolist() == [False, True, False]
+
+
+def test_streaming_r2_over_batches_is_one_pass():
+    predicted, measured = noise(60, 4) + 0.5, noise(60, 4, seed=1) - 3
+    metric = RSquared(4)
+    for rows in (slice(0, 7), slice(7, 40), slice(40, 60)):
+        metric.update(predicted[rows], measured[rows])
+    # the same sums merged in another order
+    torch.testing.assert_close(metric.compute(), r_squared(predicted, measured), atol=1e-4, rtol=0)

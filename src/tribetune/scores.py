@@ -1,4 +1,4 @@
-"""Pearson's r of predicted and measured BOLD, as a pure function and as a streaming torchmetric."""
+"""Pearson's r and R² of predicted and measured BOLD, as pure functions and as streaming torchmetrics."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -39,25 +39,44 @@ def pearson_r(
     -----
     Same as ``scipy.stats.pearsonr`` per column; see ``tests/test_scores.py``.
     """
-    if predicted.shape != measured.shape:
-        raise SpaceError(
-            f"predicted BOLD is {tuple(predicted.shape)}, measured is {tuple(measured.shape)} (time, output)",
-            hint="score two arrays of one space, one row per sample",
-        )
-    if mask is not None:
-        predicted, measured = predicted[mask], measured[mask]
-    if len(predicted) < 2:
-        return torch.full(predicted.shape[1:], torch.nan, device=predicted.device)
-    wide = _wide(predicted.device)
-    predicted, measured = predicted.to(wide), measured.to(wide)
-    x, y = predicted - predicted.mean(0), measured - measured.mean(0)
-    scatter = torch.stack([(x * x).sum(0), (y * y).sum(0), (x * y).sum(0)])
-    square = torch.stack([(predicted**2).sum(0), (measured**2).sum(0)])
-    return _r_of_scatter(scatter, square)
+    count, mean, scatter = _moments(*_valid(predicted, measured, mask))
+    return _r(count, mean, scatter)
 
 
-class PearsonR(Metric):
-    """Streaming Pearson's r per output over all valid samples seen (spec f), merged as Chan et al. 1983.
+def r_squared(
+    predicted: Float[Tensor, "time output"],
+    measured: Float[Tensor, "_ _"],
+    mask: Bool[Tensor, " time"] | None = None,
+) -> Float[Tensor, " output"]:
+    """Coefficient of determination over time, one output at a time: unlike r, it asks for scale and offset, too.
+
+    Parameters
+    ----------
+    predicted, measured : Tensor of shape (n_trs, n_outputs)
+        BOLD in the same unit; the same outputs in the same order.
+    mask : Tensor of shape (n_trs,), optional
+        True where a sample is valid; all samples when left out.
+
+    Returns
+    -------
+    Tensor of shape (n_outputs,)
+        ``1 - SS_residual / SS_total``: 1 is perfect, the constant mean has 0, worse is negative; NaN where measured
+        BOLD does not vary or either side is not finite.
+
+    Raises
+    ------
+    SpaceError
+        If the two do not have the same shape.
+
+    Notes
+    -----
+    Same as ``sklearn.metrics.r2_score`` per column; see ``tests/test_scores.py``.
+    """
+    return _r2(*_moments(*_valid(predicted, measured, mask)))
+
+
+class _Moments(Metric):
+    """Means and sums of squares and products about them, over all valid samples seen; merged as Chan et al. 1983.
 
     Parameters
     ----------
@@ -86,27 +105,67 @@ class PearsonR(Metric):
         if not len(predicted):
             return
         wide = _wide(predicted.device)
-        predicted, measured = predicted.detach().to(wide), measured.detach().to(wide)
-        mean = torch.stack([predicted.mean(0), measured.mean(0)])
-        x, y = predicted - mean[0], measured - mean[1]
-        scatter = torch.stack([(x * x).sum(0), (y * y).sum(0), (x * y).sum(0)])
-        count = torch.tensor(float(len(predicted)), device=self.count.device)
-        self.count, self.mean, self.scatter = _merge(
-            (self.count.to(wide), self.mean.to(wide), self.scatter.to(wide)), (count, mean, scatter)
-        )
+        found = _moments(predicted.detach(), measured.detach())
+        before = (self.count.to(wide), self.mean.to(wide), self.scatter.to(wide))
+        self.count, self.mean, self.scatter = _merge(before, found)
 
-    def compute(self) -> Tensor:
-        """Pearson's r per output, shape (n_outputs,); NaN where undefined."""
+    def merged(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Count, means (2, n_outputs) and scatter (3, n_outputs), of all processes."""
         count, mean, scatter = self.count, self.mean, self.scatter
         if count.ndim:  # gathered from several processes: one more axis in front
             parts = list(zip(count, mean, scatter, strict=True))
             total = parts[0]
             for part in parts[1:]:
                 total = _merge(total, part)
-            count, mean, scatter = total
-        if count < 2:
-            return torch.full_like(scatter[0], torch.nan)
-        return _r_of_scatter(scatter, scatter[:2] + count * mean**2)
+            return total
+        return count, mean, scatter
+
+
+class PearsonR(_Moments):
+    """Streaming Pearson's r per output over all valid samples seen (spec f).
+
+    Parameters
+    ----------
+    n_outputs : int
+        Columns of predicted and measured BOLD.
+    """
+
+    def compute(self) -> Tensor:
+        """Pearson's r per output, shape (n_outputs,); NaN where undefined."""
+        return _r(*self.merged())
+
+
+class RSquared(_Moments):
+    """Streaming R² per output over all valid samples seen, as `r_squared`.
+
+    Parameters
+    ----------
+    n_outputs : int
+        Columns of predicted and measured BOLD.
+    """
+
+    def compute(self) -> Tensor:
+        """R² per output, shape (n_outputs,); NaN where undefined."""
+        return _r2(*self.merged())
+
+
+def _valid(predicted: Tensor, measured: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    if predicted.shape != measured.shape:
+        raise SpaceError(
+            f"predicted BOLD is {tuple(predicted.shape)}, measured is {tuple(measured.shape)} (time, output)",
+            hint="score two arrays of one space, one row per sample",
+        )
+    return (predicted, measured) if mask is None else (predicted[mask], measured[mask])
+
+
+def _moments(predicted: Tensor, measured: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Count, means (2, output), and sums of squares and products about them (3, output)."""
+    wide = _wide(predicted.device)
+    predicted, measured = predicted.to(wide), measured.to(wide)
+    mean = torch.stack([predicted.mean(0), measured.mean(0)])
+    x, y = predicted - mean[0], measured - mean[1]
+    scatter = torch.stack([(x * x).sum(0), (y * y).sum(0), (x * y).sum(0)])
+    return torch.tensor(float(len(predicted)), device=predicted.device), mean, scatter
 
 
 def _merge(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor]:
@@ -119,11 +178,24 @@ def _merge(a: tuple[Tensor, ...], b: tuple[Tensor, ...]) -> tuple[Tensor, Tensor
     return n, mean_a + apart * (n_b / n), scatter_a + scatter_b + products * (n_a * n_b / n)
 
 
-def _r_of_scatter(scatter: Tensor, square: Tensor) -> Tensor:
-    """Pearson's r from sums of squares about the mean (3, output); flat next to sums of squares (2, output) is NaN."""
-    flat = ~(scatter[:2] > _FLAT * square).all(0)
+def _r(count: Tensor, mean: Tensor, scatter: Tensor) -> Tensor:
+    if count < 2:
+        return torch.full_like(scatter[0], torch.nan)
     r = scatter[2] / (scatter[0].sqrt() * scatter[1].sqrt())
-    return torch.where(flat, torch.nan, r.clamp(-1, 1)).float()
+    varies = _varies(count, mean, scatter)
+    return torch.where(varies[0] & varies[1], r.clamp(-1, 1), torch.nan).float()
+
+
+def _r2(count: Tensor, mean: Tensor, scatter: Tensor) -> Tensor:
+    if count < 2:
+        return torch.full_like(scatter[0], torch.nan)
+    residual = scatter[0] + scatter[1] - 2 * scatter[2] + count * (mean[0] - mean[1]) ** 2
+    return torch.where(_varies(count, mean, scatter)[1], 1 - residual / scatter[1], torch.nan).float()
+
+
+def _varies(count: Tensor, mean: Tensor, scatter: Tensor) -> Tensor:
+    """Whether predicted and measured vary (2, output): sums of squares about the mean, next to those about zero."""
+    return scatter[:2] > _FLAT * (scatter[:2] + count * mean**2)
 
 
 def _wide(device: torch.device) -> torch.dtype:

@@ -99,13 +99,13 @@ def bootstrap_scores(
     """
     labels = np.asarray(held_out.runs)
     standard = zscore_by_run(held_out.bold, labels)
-    members = _block_members(labels, block)
+    members = block_members(labels, block)
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws).astype(np.float32)
     scores, moments = {}, {}
     for name, values in predicted.items():
-        moments[name] = _block_moments(zscore_by_run(values, labels), standard, members)
-        scores[name] = _r_of_moments([moment.sum(0) for moment in moments[name]])
+        moments[name] = block_moments(zscore_by_run(values, labels), standard, members)
+        scores[name] = r_of_moments([moment.sum(0) for moment in moments[name]])
     common = np.all([np.isfinite(r) for r in scores.values()], axis=0)
     shared = sets & common
     found = {name: _draw_means(parts, weights, shared) for name, parts in moments.items()}
@@ -125,7 +125,8 @@ def zscore_by_run(values: Float[np.ndarray, "time output"], labels: np.ndarray) 
     return out
 
 
-def _block_members(labels: np.ndarray, block: int) -> list[np.ndarray]:
+def block_members(labels: np.ndarray, block: int) -> list[np.ndarray]:
+    """Rows of every block of about ``block`` samples, in order; none crosses runs."""
     members = []
     for label in dict.fromkeys(labels.tolist()):
         rows = np.flatnonzero(labels == label)
@@ -133,7 +134,7 @@ def _block_members(labels: np.ndarray, block: int) -> list[np.ndarray]:
     return members
 
 
-def _block_moments(x: np.ndarray, y: np.ndarray, members: list[np.ndarray]) -> list[np.ndarray]:
+def block_moments(x: np.ndarray, y: np.ndarray, members: list[np.ndarray]) -> list[np.ndarray]:
     """Count, sums, sums of squares and products per block, each (n_blocks, n_outputs or 1)."""
     parts = [
         (np.full(1, len(rows)), x[rows].sum(0), y[rows].sum(0), (x[rows] ** 2).sum(0), (y[rows] ** 2).sum(0),
@@ -143,7 +144,8 @@ def _block_moments(x: np.ndarray, y: np.ndarray, members: list[np.ndarray]) -> l
     return [np.stack(column).astype(np.float32) for column in zip(*parts, strict=True)]
 
 
-def _r_of_moments(moments: Sequence[np.ndarray]) -> np.ndarray:
+def r_of_moments(moments: Sequence[np.ndarray]) -> np.ndarray:
+    """Pearson's r from count, sums, sums of squares and sum of products, in the order of `block_moments`."""
     n, x, y, xx, yy, xy = (moment.astype(np.float64) for moment in moments)
     scatter_x, scatter_y = xx - x * x / n, yy - y * y / n
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -157,7 +159,7 @@ def _draw_means(moments: Sequence[np.ndarray], weights: np.ndarray, sets: np.nda
     used = np.flatnonzero(sets.any(0))
     count = weights @ moments[0]
     for chunk in np.array_split(used, max(1, len(used) // 2048)) if len(used) else []:
-        r = _r_of_moments([count, *(weights @ moment[:, chunk] for moment in moments[1:])])
+        r = r_of_moments([count, *(weights @ moment[:, chunk] for moment in moments[1:])])
         total += np.nan_to_num(r) @ sets[:, chunk].T
     with np.errstate(invalid="ignore"):
         return total / sets.sum(1)

@@ -1,0 +1,279 @@
+"""Noise ceilings: the best attainable score, with its kind and interval, or in words why it cannot be estimated."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from tribetune.evaluate.bootstrap import block_members, block_moments, r_of_moments, zscore_by_run
+
+Kind = Literal["repeat", "split-half", "inter-subject", "none"]
+
+_CHUNK = 2048
+_FEWEST_BLOCKS = 4
+"""Below that a bootstrap over blocks says nothing about spread."""
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What a perfect model would score, per output.
+
+    Attributes
+    ----------
+    kind : str
+        ``repeat``, ``split-half``, ``inter-subject``, or ``none`` where these data allow no estimate.
+    r : array of shape (n_outputs,)
+        In units of Pearson's r; negative where the estimate is that nothing is explainable, NaN where undefined.
+    interval : array of shape (2, n_outputs)
+        95 %, by blocks of time.
+    n : int
+        Repeats, or other subjects.
+    reason : str
+        Why there is none.
+    """
+
+    kind: Kind
+    r: Float[np.ndarray, " output"]
+    interval: Float[np.ndarray, "2 output"]
+    n: int
+    reason: str = ""
+
+    @property
+    def above_zero(self) -> Bool[np.ndarray, " output"]:
+        """Where the ceiling is reliably above zero."""
+        return self.interval[0] > 0
+
+    def normalised(self, scores: Float[np.ndarray, " output"]) -> Float[np.ndarray, " output"]:
+        """Scores as shares of the ceiling; NaN where the ceiling is not reliably above zero."""
+        return np.where(self.above_zero, scores / np.where(self.above_zero, self.r, 1), np.nan)
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """Blocks of time drawn with replacement.
+
+    Attributes
+    ----------
+    block : int
+        Samples per block; at least the autocorrelation of BOLD.
+    draws, seed : int
+    """
+
+    block: int = 30
+    draws: int = 1000
+    seed: int = 0
+
+
+DEFAULT = Resampling()
+
+
+def repeat_ceiling(
+    repeats: Float[np.ndarray, "repeat time output"],
+    runs: Sequence[str],
+    averaged: int = 1,
+    resampling: Resampling = DEFAULT,
+) -> Ceiling:
+    """Ceiling from BOLD of the same stimulus, measured several times: explainable variance.
+
+    Parameters
+    ----------
+    repeats : array of shape (n_repeats, n_samples, n_outputs)
+        In any unit; z-scored here per repeat and run.
+    runs : sequence of str
+        The stimulus of each sample: several films may each have been shown again.
+    averaged : int
+        Repeats whose mean the predictions are scored against; 1 where each is scored alone.
+    resampling : Resampling, optional
+
+    Notes
+    -----
+    ``ev = 1 - var(residual) / var(y)`` with the mean over n repeats as the signal, corrected for the noise that the
+    mean still has: ``ev - (1 - ev) / (n - 1)`` (Sahani and Linden 2003; Schoppe et al. 2016). It is the share of a
+    single measurement's variance that repeats, an intraclass correlation; a perfect model's r is its root. Interval:
+    bootstrap over blocks on Fisher's scale of that correlation, Student's t for the number of blocks.
+    """
+    n, n_samples, n_outputs = repeats.shape
+    members, reason = _blocks(runs, n_samples, resampling, n, "repeats of a test stimulus")
+    if reason:
+        return no_ceiling(n_outputs, reason)
+    labels = np.asarray(runs)
+
+    def statistic(part: slice) -> tuple[list[np.ndarray], Callable]:
+        standard = np.stack([zscore_by_run(one[:, part], labels) for one in repeats])
+        mean = standard.mean(0)
+        sides = [block_moments(values, mean, members) for values in standard]
+        count, squares = sides[0][0], [m for side in sides for m in (side[1], side[3])]
+        moments = [count, sides[0][2], sides[0][4], *squares]
+        return moments, lambda drawn: _icc_z(drawn, n)
+
+    z, half = _bootstrapped(statistic, n_outputs, len(members), resampling)
+    ends = [_share_of_z(value, n) for value in (z, z - half, z + half)]
+    return _ceiling("repeat", [_stepped(share, averaged) for share in ends], n)
+
+
+def split_half_ceiling(
+    repeats: Float[np.ndarray, "repeat time output"],
+    runs: Sequence[str],
+    averaged: int = 1,
+    resampling: Resampling = DEFAULT,
+) -> Ceiling:
+    """Ceiling from the correlation between the means of odd and of even repeats (or subjects), by Spearman-Brown.
+
+    Parameters
+    ----------
+    repeats : array of shape (n_repeats, n_samples, n_outputs)
+        The last one is left out where their number is odd.
+    runs : sequence of str
+    averaged : int
+        Repeats whose mean the predictions are scored against.
+    resampling : Resampling, optional
+
+    Notes
+    -----
+    With h repeats per half that correlate by r, k repeats have the reliability ``(k / h) r / (1 + (k / h - 1) r)``
+    (Spearman 1910, Brown 1910); a perfect model's r is its root.
+    """
+    n, n_samples, n_outputs = repeats.shape
+    members, reason = _blocks(runs, n_samples, resampling, n, "repeats of a test stimulus")
+    if reason:
+        return no_ceiling(n_outputs, reason)
+    labels, half_size = np.asarray(runs), n // 2
+
+    def statistic(part: slice) -> tuple[list[np.ndarray], Callable]:
+        standard = [zscore_by_run(one[:, part], labels) for one in repeats[: 2 * half_size]]
+        odd, even = (np.mean(standard[first::2], axis=0) for first in (0, 1))
+        return block_moments(odd, even, members), lambda drawn: _fisher(r_of_moments(drawn))
+
+    z, half = _bootstrapped(statistic, n_outputs, len(members), resampling)
+    ends = [_stepped(np.tanh(value), averaged / half_size) for value in (z, z - half, z + half)]
+    return _ceiling("split-half", ends, n)
+
+
+def inter_subject_ceiling(
+    own: Float[np.ndarray, "time output"],
+    others: Float[np.ndarray, "subject time output"],
+    runs: Sequence[str],
+    resampling: Resampling = DEFAULT,
+) -> Ceiling:
+    """What the mean of the other subjects predicts of one subject's BOLD of the same stimulus: leave-one-out r.
+
+    A ceiling of what is shared, not of what a personal model may reach: it may be exceeded, and it grows with the
+    number of others.
+
+    Parameters
+    ----------
+    own : array of shape (n_samples, n_outputs)
+    others : array of shape (n_subjects, n_samples, n_outputs)
+        NaN where a subject lacks a sample or an output: the mean is over those who have it.
+    runs : sequence of str
+    resampling : Resampling, optional
+    """
+    n, n_samples, n_outputs = others.shape
+    members, reason = _blocks(runs, n_samples, resampling, n, "other subjects with the test stimulus")
+    if reason:
+        return no_ceiling(n_outputs, reason)
+    labels = np.asarray(runs)
+
+    def statistic(part: slice) -> tuple[list[np.ndarray], Callable]:
+        mean = mean_of_subjects(others[:, :, part], labels)
+        x, y = (zscore_by_run(values, labels) for values in (mean, own[:, part]))
+        return block_moments(x, y, members), lambda drawn: _fisher(r_of_moments(drawn))
+
+    z, half = _bootstrapped(statistic, n_outputs, len(members), resampling)
+    return _ceiling("inter-subject", [np.tanh(value) for value in (z, z - half, z + half)], n, rooted=False)
+
+
+def no_ceiling(n_outputs: int, reason: str) -> Ceiling:
+    """The answer "not estimable from these data", with its reason."""
+    return Ceiling("none", np.full(n_outputs, np.nan), np.full((2, n_outputs), np.nan), 0, reason)
+
+
+def mean_of_subjects(
+    subjects: Float[np.ndarray, "subject time output"], labels: np.ndarray
+) -> Float[np.ndarray, "time output"]:
+    """Mean over subjects, each z-scored per run, of those who have a sample; NaN where nobody has."""
+    total, count = np.zeros(subjects.shape[1:], np.float32), np.zeros(subjects.shape[1:], np.int32)
+    for one in subjects:
+        there = np.isfinite(one)
+        standard = _zscored_where_there(one, there, labels)
+        total += np.nan_to_num(standard)
+        count += np.isfinite(standard)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
+
+
+def _zscored_where_there(values: np.ndarray, there: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    rows = there.any(1)
+    standard = np.full(values.shape, np.nan, np.float32)
+    standard[rows] = zscore_by_run(values[rows], labels[rows])
+    return standard
+
+
+def _blocks(
+    runs: Sequence[str], n_samples: int, resampling: Resampling, n: int, of: str
+) -> tuple[list[np.ndarray], str]:
+    """Rows of every block, or why there is no ceiling."""
+    block = resampling.block
+    if n < 2:
+        return [], f"it needs at least two {of}, and there {'is one' if n == 1 else 'are none'}"
+    members = block_members(np.asarray(runs), block) if n_samples else []
+    if len(members) < _FEWEST_BLOCKS:
+        return [], f"{n_samples} samples are fewer than {_FEWEST_BLOCKS} blocks of {block}, too few for an interval"
+    return members, ""
+
+
+def _bootstrapped(
+    statistic: Callable[[slice], tuple[list[np.ndarray], Callable]],
+    n_outputs: int,
+    n_blocks: int,
+    resampling: Resampling,
+) -> tuple[np.ndarray, np.ndarray]:
+    """A statistic on Fisher's scale per output, and half of its 95 % interval, from moments per block."""
+    from scipy.stats import t
+
+    rng = np.random.default_rng(resampling.seed)
+    weights = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=resampling.draws).astype(np.float32)
+    z, half = np.full(n_outputs, np.nan), np.full(n_outputs, np.nan)
+    # A draw repeats blocks, so that its spread is that of n - 1 blocks in n.
+    widening = t.ppf(0.975, n_blocks - 1) * np.sqrt(n_blocks / (n_blocks - 1))
+    for first in range(0, n_outputs, _CHUNK):
+        part = slice(first, first + _CHUNK)
+        moments, transform = statistic(part)
+        z[part] = transform([moment.sum(0, dtype=np.float64) for moment in moments])
+        half[part] = widening * np.std(transform([weights @ moment for moment in moments]), axis=0, ddof=1)
+    return z, half
+
+
+def _icc_z(moments: Sequence[np.ndarray], n: int) -> np.ndarray:
+    """Bias-corrected explainable variance on Fisher's scale of an intraclass correlation."""
+    count, of_mean, of_mean_square, *of_repeats = (moment.astype(np.float64) for moment in moments)
+    spread_mean = of_mean_square / count - (of_mean / count) ** 2
+    spreads = [
+        square / count - (total / count) ** 2 for total, square in zip(of_repeats[::2], of_repeats[1::2], strict=True)
+    ]
+    ev = spread_mean / np.mean(spreads, axis=0)  # 1 - var(residual) / var(y)
+    share = ev - (1 - ev) / (n - 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 0.5 * np.log((1 + (n - 1) * share) / (1 - share))
+
+
+def _share_of_z(z: np.ndarray, n: int) -> np.ndarray:
+    grown = np.exp(2 * z)
+    return (grown - 1) / (grown + n - 1)
+
+
+def _fisher(r: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.arctanh(r)
+
+
+def _stepped(reliability: np.ndarray, factor: float) -> np.ndarray:
+    """Reliability of ``factor`` times as much data; NaN where that is not defined, far below zero."""
+    below = 1 + (factor - 1) * reliability
+    return np.where(below > 0, factor * reliability / np.where(below > 0, below, 1), np.nan)
+
+
+def _ceiling(kind: Kind, ends: Sequence[np.ndarray], n: int, *, rooted: bool = True) -> Ceiling:
+    value, low, high = (np.sign(end) * np.sqrt(np.abs(end)) if rooted else end for end in ends)
+    return Ceiling(kind, value, np.stack([low, high]), n)
