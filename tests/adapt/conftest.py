@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tribetune.adapt.base import Base
 from tribetune.model.tribe import Tribe, TribeConfig
 from tribetune.windows import Window
 
@@ -18,6 +19,11 @@ def tribe():
         n_outputs=N_OUTPUTS, rows=1, space="table", subject_dropout=0.2,
     )  # fmt: skip
     return Tribe(config).requires_grad_(False).eval()
+
+
+@pytest.fixture(scope="session")
+def base(tribe):
+    return Base(tribe)
 
 
 @pytest.fixture(scope="session")

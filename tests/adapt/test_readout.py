@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ def planted(noise, n_windows=6, n_inputs=5, n_outputs=9, seed=0):
     for place in range(n_windows):
         values = torch.randn(100, n_inputs, generator=rng) * torch.tensor([1.0, 5, 0.1, 1, 2]) + 3
         bold = values @ truth + noise * torch.randn(100, n_outputs, generator=rng)
-        found.append(Latents(values, bold, f"run-{place // 2}"))
+        found.append(Latents(values, bold, f"run-{place // 2}", np.arange(100)))
     return found, truth
 
 
@@ -84,12 +86,14 @@ def test_every_sample_is_visited_once_per_epoch_and_the_rate_is_never_zero():
 def test_pure_noise_chooses_a_smaller_rate_than_signal():
     start = torch.zeros(5, 9), torch.zeros(9)
     signal, _ = planted(0.5)
-    noise = [Latents(part.values, torch.randn(100, 9, generator=torch.Generator().manual_seed(k)), part.run)
-             for k, part in enumerate(signal)]  # fmt: skip
+    noise = [
+        replace(part, bold=torch.randn(100, 9, generator=torch.Generator().manual_seed(k)))
+        for k, part in enumerate(signal)
+    ]
     good = torch.randn(5, 9, generator=torch.Generator().manual_seed(8))
     from_signal, curve = choose_rate(signal, start, Schedule(0.1, 1, 25, 0))
     # the group's readout is right, and this subject's calibration data are noise around it
-    around = [Latents(part.values, part.values @ good + 30 * part.bold, part.run) for part in noise]
+    around = [replace(part, bold=part.values @ good + 30 * part.bold) for part in noise]
     from_noise, _ = choose_rate(around, (good, torch.zeros(9)), Schedule(0.1, 1, 25, 0))
     assert list(curve) == [f"{rate:g}" for rate in RATES]
     assert from_noise < from_signal

@@ -14,8 +14,12 @@ from tribetune.errors import AdaptationError
 from tribetune.model.subjects import SubjectBlock
 from tribetune.model.tribe import Tribe
 
-WEIGHTS, BIAS = "readout.weights", "readout.bias"
-"""Names of the personal readout row among an adapter's tensors."""
+WEIGHTS, BIAS, GAIN = "readout.weights", "readout.bias", "readout.gain"
+LEFT, RIGHT = "readout.left", "readout.right"
+"""Names of what makes the personal readout row among an adapter's tensors."""
+
+FORMS = (frozenset({WEIGHTS, BIAS}), frozenset({GAIN, BIAS}), frozenset({LEFT, RIGHT, BIAS}))
+"""What a personal row may be made of: itself; a gain per output on the unseen row; or a low-rank difference from it."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,9 @@ class Adapter:
     method : str
         The method that made it.
     tensors : mapping of str to Tensor
-        ``readout.weights`` (readout_in, n_outputs) and ``readout.bias`` (n_outputs,) where there is a personal readout;
-        LoRA matrices under the names that peft gives them. Empty for zero-shot.
+        The personal readout in one of `FORMS`: ``readout.weights`` (readout_in, n_outputs), or ``readout.gain``
+        (n_outputs,), or ``readout.left`` (readout_in, rank) and ``readout.right`` (rank, n_outputs); with each its
+        ``readout.bias`` (n_outputs,). LoRA matrices under the names that peft gives them. Empty for zero-shot.
     lora : mapping
         peft's configuration; empty where there is no LoRA.
     chosen : mapping
@@ -57,13 +62,47 @@ class Adapter:
         """
         if not self.tensors:
             return share(tribe)
-        model = with_row(tribe, self.tensors[WEIGHTS], self.tensors[BIAS])
-        matrices = {name: tensor for name, tensor in self.tensors.items() if name not in (WEIGHTS, BIAS)}
+        model = with_row(tribe, *personal_row(tribe, self.tensors))
+        matrices = {name: tensor for name, tensor in self.tensors.items() if name not in readout_names()}
         if matrices:
             from tribetune.adapt.lora import inject
 
             inject(model, self.lora, matrices)
         return model
+
+
+def readout_names() -> frozenset[str]:
+    """Every name that a part of a personal row can have."""
+    return frozenset().union(*FORMS)
+
+
+def personal_row(tribe: Tribe, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """The personal row, weights (readout_in, n_outputs) and bias (n_outputs,), on the device of the model.
+
+    Raises
+    ------
+    AdaptationError
+        If the tensors are of no known form, or their sizes are not the model's.
+    """
+    device = tribe.subjects.bias.device
+    parts = {name: tensor.to(device) for name, tensor in tensors.items() if name in readout_names()}
+    if parts.keys() not in FORMS:
+        raise AdaptationError(
+            f"the adapter's readout is made of {', '.join(sorted(parts)) or 'nothing'}, which is no known form",
+            hint="update tribetune, or fetch the adapter again",
+        )
+    if WEIGHTS in parts:
+        return parts[WEIGHTS], parts[BIAS]
+    weights, _ = starting_row(tribe, len(parts[BIAS]))
+    try:
+        personal = weights * parts[GAIN] if GAIN in parts else torch.addmm(weights, parts[LEFT], parts[RIGHT])
+    except RuntimeError as error:
+        sizes = ", ".join(f"{name} {tuple(part.shape)}" for name, part in sorted(parts.items()))
+        raise AdaptationError(
+            f"the adapter's readout ({sizes}) does not fit the trunk's {len(weights)} outputs",
+            hint="use the checkpoint that the adapter was trained on",
+        ) from error
+    return personal, parts[BIAS]
 
 
 def share(tribe: Tribe) -> Tribe:
@@ -115,4 +154,4 @@ def starting_row(tribe: Tribe, n_outputs: int) -> tuple[Tensor, Tensor]:
     block = tribe.subjects
     if tribe.config.unseen_row and block.weights.shape[2] == n_outputs:
         return block.weights[-1].detach().clone(), block.bias[-1].detach().clone()
-    return torch.zeros(block.weights.shape[1], n_outputs), torch.zeros(n_outputs)
+    return block.weights.new_zeros(block.weights.shape[1], n_outputs), block.bias.new_zeros(n_outputs)

@@ -1,14 +1,14 @@
-"""The frozen trunk's pooled output, computed once per window and used by every readout."""
+"""The frozen trunk's pooled output beside the BOLD that goes with it: what every readout is fitted on."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from tribetune.errors import BoldError
 from tribetune.model.tribe import Tribe
 from tribetune.scores import pearson_r
 from tribetune.windows import Window, stack
@@ -26,67 +26,67 @@ class Latents:
     bold : Tensor of shape (n_samples, n_outputs)
         NaN columns where an output is undefined.
     run : str
+    place : array of shape (n_samples,)
+        Each sample's place in the window.
     """
 
     values: Float[Tensor, "time readout"]
     bold: Float[Tensor, "time output"]
     run: str
+    place: Int[np.ndarray, " time"]
 
 
-def trunk_latents(tribe: Tribe, windows: Sequence[Window]) -> list[Latents]:
-    """Run the trunk once per window, without gradients.
-
-    Raises
-    ------
-    BoldError
-        If no window has a valid sample.
-    """
-    found = []
+def window_latents(
+    tribe: Tribe, window: Window, precision: Literal["float32", "bfloat16"] = "float32"
+) -> Float[Tensor, "time readout"]:
+    """The trunk's pooled output for one window, every sample, without gradients; float32 in either precision."""
     with torch.no_grad():
-        for window in windows:
-            if window.mask.any():
-                values = window_latents(tribe, window)
-                mask = torch.from_numpy(window.mask)
-                bold = torch.from_numpy(np.ascontiguousarray(window.bold[window.mask]))
-                found.append(Latents(values[mask], bold, window.run))
-    if not found:
-        raise BoldError(
-            "no valid sample is left in the calibration data", hint="check the split, the lag and the masks"
-        )
-    return found
+        return run_trunk(tribe, window, precision)
 
 
-def without_shared(latents: Sequence[Latents], weights: Tensor, bias: Tensor) -> list[Latents]:
-    """Take what all outputs do together, beyond a prediction, out of the calibration BOLD.
+def run_trunk(
+    tribe: Tribe, window: Window, precision: Literal["float32", "bfloat16"] = "float32"
+) -> Float[Tensor, "time readout"]:
+    """As `window_latents`, with gradients where weights require them."""
+    device = next(tribe.parameters()).device
+    batch = stack([window])
+    features = {name: batch[name].to(device) for name in window.features}
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        return tribe.latents(features, n_trs=len(window.mask))[0].float()
+
+
+def valid_latents(window: Window, values: Float[Tensor, "time readout"]) -> Latents:
+    """A window's valid samples beside the trunk's output for them, on its device."""
+    place = np.flatnonzero(window.mask)
+    bold = torch.from_numpy(np.ascontiguousarray(window.bold[place])).to(values.device)
+    return Latents(values[torch.from_numpy(place).to(values.device)], bold, window.run, place)
+
+
+def residual(part: Latents, weights: Tensor, bias: Tensor) -> Float[Tensor, "time output"]:
+    """What a readout does not predict, less what all outputs do together.
 
     Breathing, arousal and motion move the whole cortex at once; within an hour they fit some direction of the trunk's
-    output by chance, and every output learns it. Nothing is changed where there are few outputs, because their mean
+    output by chance, and every output learns it. Nothing is taken out where there are few outputs, because their mean
     is signal. Held-out BOLD that is reported on never goes through here.
 
     Parameters
     ----------
-    latents : sequence of Latents
+    part : Latents
     weights, bias : Tensor of shape (readout_in, n_outputs) and (n_outputs,)
         The prediction before training.
-
-    Returns
-    -------
-    list of Latents
-        BOLD less the mean over outputs of its residual, sample by sample.
     """
+    left = torch.addmm(bias, part.values, weights).neg_().add_(part.bold)
+    return left.sub_(left.nanmean(1, keepdim=True)) if weights.shape[1] >= _MANY_OUTPUTS else left
+
+
+def without_shared(latents: Sequence[Latents], weights: Tensor, bias: Tensor) -> list[Latents]:
+    """Calibration BOLD less what all outputs do together beyond a prediction, see `residual`."""
     if weights.shape[1] < _MANY_OUTPUTS:
         return list(latents)
     return [
-        replace(part, bold=part.bold - (part.bold - (part.values @ weights + bias)).nanmean(1, keepdim=True))
+        replace(part, bold=torch.addmm(bias, part.values, weights).add_(residual(part, weights, bias)))
         for part in latents
     ]
-
-
-def window_latents(tribe: Tribe, window: Window) -> Float[Tensor, "time readout"]:
-    """The trunk's pooled output for one window, every sample."""
-    batch = stack([window])
-    features = {name: batch[name] for name in window.features}
-    return tribe.latents(features, n_trs=len(window.mask))[0]
 
 
 def inner_folds(runs: Sequence[str]) -> list[Bool[np.ndarray, " window"]]:
@@ -97,6 +97,12 @@ def inner_folds(runs: Sequence[str]) -> list[Bool[np.ndarray, " window"]]:
         return [labels == name for name in names]
     half = np.arange(len(labels)) >= len(labels) / 2
     return [half, ~half] if len(labels) > 1 else []
+
+
+def sample_folds(latents: Sequence[Latents]) -> list[Bool[np.ndarray, " time"]]:
+    """`inner_folds` of windows as folds of their samples, one after the other."""
+    lengths = [len(part.values) for part in latents]
+    return [np.repeat(fold, lengths) for fold in inner_folds([part.run for part in latents])]
 
 
 def choose(candidates: Sequence[float], score: Callable[[float], float]) -> tuple[float, dict[str, float]]:

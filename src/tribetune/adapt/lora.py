@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter, share, starting_row
+from tribetune.adapt.base import Base
 from tribetune.adapt.latents import (
     Latents,
     choose,
     inner_folds,
     mean_score,
-    trunk_latents,
+    run_trunk,
     window_latents,
     without_shared,
 )
@@ -78,7 +79,7 @@ class Course:
     readout: Schedule
 
 
-def fit_lora(tribe: Tribe, windows: Sequence[Window], settings: LoraSettings, seed: int) -> Adapter:
+def fit_lora(base: Base, windows: Sequence[Window], settings: LoraSettings, seed: int) -> Adapter:
     """Train LoRA matrices on every attention and feed-forward linear, and a personal readout.
 
     The readout's learning rate is chosen first, as for `fit_readout`; then LoRA's in the same way. At a LoRA rate of
@@ -86,8 +87,7 @@ def fit_lora(tribe: Tribe, windows: Sequence[Window], settings: LoraSettings, se
 
     Parameters
     ----------
-    tribe : Tribe
-        Frozen; not changed.
+    base : Base
     windows : sequence of Window
         The subject's calibration windows.
     settings : LoraSettings
@@ -100,7 +100,7 @@ def fit_lora(tribe: Tribe, windows: Sequence[Window], settings: LoraSettings, se
         If no sample is valid.
     """
     windows = [window for window in windows if window.mask.any()]
-    latents = trunk_latents(tribe, windows)
+    tribe, latents = base.tribe, base.latents(windows)
     start = starting_row(tribe, latents[0].bold.shape[1])
     latents = without_shared(latents, *start)
     plan, found = plan_readout(latents, start, settings.readout, seed)
@@ -140,7 +140,7 @@ def _trunk_step(
     model: Tribe, optimizer: torch.optim.Optimizer, window: Window, descent: Descent, bold: Tensor
 ) -> Tensor:
     """Adam step on the mean squared error through the readout as it stands; the trunk's output before the step."""
-    values = window_latents(model, window)[torch.from_numpy(window.mask)]
+    values = run_trunk(model, window)[torch.from_numpy(window.mask)]
     error = torch.nan_to_num(descent.predict(values) - bold)
     optimizer.zero_grad(set_to_none=True)
     error.square().mean().backward()

@@ -10,8 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter, starting_row
-from tribetune.adapt.latents import Latents, choose, inner_folds, mean_score, trunk_latents, without_shared
-from tribetune.model.tribe import Tribe
+from tribetune.adapt.axes import standardised
+from tribetune.adapt.base import Base
+from tribetune.adapt.latents import Latents, choose, inner_folds, mean_score, without_shared
 from tribetune.windows import Window
 
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.9)
@@ -120,13 +121,12 @@ class Descent:
         return weights, self.bias - self.scale.mean @ weights
 
 
-def fit_readout(tribe: Tribe, windows: Sequence[Window], settings: ReadoutSettings, seed: int) -> Adapter:
+def fit_readout(base: Base, windows: Sequence[Window], settings: ReadoutSettings, seed: int) -> Adapter:
     """Train a personal readout row, starting from the unseen row (from zeros where the checkpoint has none).
 
     Parameters
     ----------
-    tribe : Tribe
-        Frozen; not changed.
+    base : Base
     windows : sequence of Window
         The subject's calibration windows.
     settings : ReadoutSettings
@@ -138,14 +138,13 @@ def fit_readout(tribe: Tribe, windows: Sequence[Window], settings: ReadoutSettin
     BoldError
         If no sample is valid.
     """
-    latents = trunk_latents(tribe, windows)
-    start = starting_row(tribe, latents[0].bold.shape[1])
+    latents = base.latents(windows)
+    start = starting_row(base.tribe, latents[0].bold.shape[1])
     latents = without_shared(latents, *start)
     plan, curve = plan_readout(latents, start, settings, seed)
     weights, bias = descend(latents, start, plan).folded()
-    return Adapter(
-        "readout", {WEIGHTS: weights, BIAS: bias}, chosen={"learning_rate": plan.rate, "inner_scores": curve}
-    )
+    tensors = {WEIGHTS: weights.cpu(), BIAS: bias.cpu()}
+    return Adapter("readout", tensors, chosen={"learning_rate": plan.rate, "inner_scores": curve})
 
 
 def plan_readout(
@@ -176,8 +175,8 @@ def choose_rate(
     """Choose the learning rate on left-out calibration windows, on a random sample of the outputs."""
     defined = torch.stack([torch.isfinite(part.bold).all(0) for part in latents]).all(0).nonzero()[:, 0]
     order = torch.randperm(len(defined), generator=torch.Generator().manual_seed(plan.seed))
-    outputs = defined[order[:_SEARCH_OUTPUTS]]
-    few = [Latents(part.values, part.bold[:, outputs], part.run) for part in latents]
+    outputs = defined[order[:_SEARCH_OUTPUTS].to(defined.device)]
+    few = [replace(part, bold=part.bold[:, outputs]) for part in latents]
     origin = start[0][:, outputs], start[1][outputs]
     folds = inner_folds([part.run for part in latents])
 
@@ -196,14 +195,13 @@ def choose_rate(
 def scale_of(latents: Sequence[Latents], block: int) -> Scale:
     """Standardise over all samples; the stable step comes from the steepest block."""
     values = torch.cat([part.values for part in latents])
-    mean, spread = values.mean(0), values.std(0, correction=0)
-    spread = torch.where(spread > 0, spread, 1.0)
+    mean, spread, _ = standardised(values)
     steepest = 1.0
     for part in latents:
         for rows in torch.arange(len(part.values)).split(block):
             standard = (part.values[rows] - mean) / spread
             small = standard @ standard.T + 1  # the ones are the bias; same eigenvalues as the larger Gram matrix
-            steepest = max(steepest, float(torch.linalg.eigvalsh(small)[-1]) / len(rows))
+            steepest = max(steepest, float(torch.linalg.eigvalsh(small.cpu())[-1]) / len(rows))
     return Scale(mean, spread, 1 / steepest)
 
 

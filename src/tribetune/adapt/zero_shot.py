@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tribetune.adapt.adapter import Adapter
+from tribetune.adapt.base import Base
 from tribetune.errors import AdaptationError
-from tribetune.model.tribe import Tribe
 from tribetune.windows import Window
 
 
@@ -14,7 +14,7 @@ class ZeroShotSettings:
     """Zero-shot has nothing to set."""
 
 
-def fit_zero_shot(tribe: Tribe, windows: Sequence[Window], settings: ZeroShotSettings, seed: int) -> Adapter:  # noqa: ARG001
+def fit_zero_shot(base: Base, windows: Sequence[Window], settings: ZeroShotSettings, seed: int) -> Adapter:  # noqa: ARG001
     """An adapter that changes nothing.
 
     Raises
@@ -22,10 +22,11 @@ def fit_zero_shot(tribe: Tribe, windows: Sequence[Window], settings: ZeroShotSet
     AdaptationError
         If the checkpoint has no unseen row for these outputs.
     """
-    n_outputs = windows[0].bold.shape[1] if windows else tribe.config.n_outputs
-    if not tribe.config.unseen_row or n_outputs != tribe.config.n_outputs:
+    config = base.tribe.config
+    n_outputs = windows[0].bold.shape[1] if windows else config.n_outputs
+    if not config.unseen_row or n_outputs != config.n_outputs:
         raise AdaptationError(
             f"zero-shot is not defined: the checkpoint has no unseen row with {n_outputs:,} outputs",
-            hint="set adaptation.method to readout or lora",
+            hint="set adaptation.method to ridge, low-rank, readout or lora",
         )
     return Adapter("zero-shot")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tribetune.recipe.data import Data
 from tribetune.recipe.section import Positive, Section, WholeSeconds
@@ -20,6 +20,7 @@ class FeatureChoice(Section):
     store: Path = Path("cache/features")
     """Folder where features are kept; extracted once."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Of the encoders and of the model."""
 
 
 class Windows(Section):
@@ -35,6 +36,43 @@ class ZeroShot(Section):
     """The unseen-subject row as it is."""
 
     method: Literal["zero-shot"]
+
+
+class Gain(Section):
+    """A gain and an offset per output on the unseen row's prediction."""
+
+    method: Literal["gain"]
+    shrinkage: Annotated[float, Field(ge=0)] = 1.0
+    """How much of the gains' sampling variance is believed; a large one keeps every gain at 1."""
+
+
+class Ridge(Section):
+    """A closed-form readout, shrunk towards the unseen row."""
+
+    method: Literal["ridge"]
+    penalty: Positive | Literal["auto"] = "auto"
+    """Per sample of standardised data; ``auto`` leaves out each calibration run in turn."""
+    penalty_per: Literal["all", "output", "parcel"] = "all"
+    """Which outputs share a penalty."""
+    parcels: Path | None = None
+    """For ``penalty_per: parcel``: a CSV with one label per output."""
+    smoothing_s: Annotated[float, Field(ge=0)] = 0.0
+    """Width of a Gaussian over time that the fit goes through; predictions are not smoothed."""
+
+    @model_validator(mode="after")
+    def _parcels_where_wanted(self) -> "Ridge":
+        if (self.penalty_per == "parcel") != (self.parcels is not None):
+            raise ValueError("`parcels` (a CSV of labels) goes with `penalty_per: parcel`")
+        return self
+
+
+class LowRank(Section):
+    """A closed-form difference of low rank from the unseen row: 12 MB at most."""
+
+    method: Literal["low-rank"]
+    rank: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    penalty: Positive | Literal["auto"] = "auto"
+    """Per sample of standardised data; ``auto`` leaves out each calibration run in turn."""
 
 
 class Readout(Section):
@@ -64,7 +102,7 @@ class Lora(Section):
     """Samples per optimiser step of the readout."""
 
 
-Adaptation = Annotated[ZeroShot | Readout | Lora, Field(discriminator="method")]
+Adaptation = Annotated[ZeroShot | Gain | Ridge | LowRank | Readout | Lora, Field(discriminator="method")]
 
 
 class Evaluation(Section):

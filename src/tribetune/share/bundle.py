@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
+from tribetune.adapt.adapter import FORMS, Adapter, readout_names
 from tribetune.errors import AdaptationError
 from tribetune.files import whole, write_json, write_text
 from tribetune.model.weights import all_finite
@@ -96,10 +96,10 @@ def load_adapter(folder: Path, base_hash: str | None = None) -> Adapter:
         tensors = load_file(folder / _WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise AdaptationError(f"{folder / _WEIGHTS} cannot be read: {error}", hint="fetch the adapter again") from error
-    if tensors and not {WEIGHTS, BIAS} <= set(tensors):
+    if tensors and tensors.keys() & readout_names() not in FORMS:
         raise AdaptationError(
-            f"{folder / _WEIGHTS}: holds {', '.join(sorted(tensors))}, expected {WEIGHTS} and {BIAS} among them",
-            hint="fetch the adapter again",
+            f"{folder / _WEIGHTS}: holds {', '.join(sorted(tensors))}, expected {_forms()} among them",
+            hint="update tribetune, or fetch the adapter again",
         )
     broken = [name for name, tensor in tensors.items() if not all_finite(tensor)]
     if broken:
@@ -125,6 +125,10 @@ def read_facts(folder: Path) -> dict[str, Any]:
             f"{folder / _FACTS}: format {facts.get('format')!r}, expected {FORMAT}", hint="update tribetune"
         )
     return facts
+
+
+def _forms() -> str:
+    return ", or ".join(" and ".join(sorted(form)) for form in FORMS)
 
 
 def _describe(folder: Path, facts: Mapping[str, Any]) -> None:

@@ -30,6 +30,7 @@ from tribetune.study.checks import check_change, weights_digest
 from tribetune.study.native import at_own_t_r
 from tribetune.study.prepare import Prepared, prepare
 from tribetune.study.provenance import provenance
+from tribetune.study.settings import plain_settings
 from tribetune.study.stages import RunFolder, open_run
 from tribetune.timing import OUTPUT_HZ
 from tribetune.windows import joined_how
@@ -172,7 +173,8 @@ def _adapted(
 
 def _fit_and_save(study: Prepared, method: str, settings: dict[str, Any], place: Path) -> dict[str, np.ndarray]:
     before = weights_digest(study.tribe)
-    adapter: Adapter = fit_method(method, study.tribe, study.calibration, settings, study.recipe.seed)
+    plain = plain_settings(settings, study.calibration[0].bold.shape[1])
+    adapter: Adapter = fit_method(method, study.trunk, study.calibration, plain, study.recipe.seed)
     check_change(study.tribe, adapter, study.calibration[0], before)
     save_adapter(adapter, place, study.facts)
     return {"n_weights": np.asarray(adapter.n_weights)}

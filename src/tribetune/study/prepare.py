@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from tribetune.adapt.base import Base
 from tribetune.errors import BoldError, FeatureError
-from tribetune.features.encoders import Encoders, encoders, named_set
+from tribetune.features.encoders import Encoders, encoders, named_set, pick_device
 from tribetune.features.extract import Features, extract
 from tribetune.model.checkpoint import checkpoint_hash
 from tribetune.model.inputs import longest_window
@@ -71,6 +72,12 @@ class Prepared:
         """The training windows."""
         windows = self.recipe.windows
         return windows_of(self.split.training, windows.duration_s, windows.stride_s)
+
+    @cached_property
+    def trunk(self) -> Base:
+        """The checkpoint as methods see it; its trunk's output is kept beside the features."""
+        cache = self.recipe.features.store.parent / "trunk"
+        return Base(self.tribe, self.base["hash"], cache, "auto")
 
     @property
     def keys(self) -> dict[str, str]:
@@ -144,7 +151,9 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
     TribetuneError
         Of the kind of what is at fault.
     """
-    tribe = Tribe.from_pretrained(recipe.checkpoint).requires_grad_(False).eval()
+    tribe = (
+        Tribe.from_pretrained(recipe.checkpoint).requires_grad_(False).eval().to(pick_device(recipe.features.device))
+    )
     base = {"name": Path(recipe.checkpoint).name, "hash": checkpoint_hash(recipe.checkpoint)}
     base["licence"] = tribe.config.licence
     check_window(tribe, recipe.windows.duration_s)

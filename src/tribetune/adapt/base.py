@@ -1,0 +1,124 @@
+"""A frozen checkpoint as every method sees it: its model, and what its trunk gives, computed once per window."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tribetune.adapt.latents import Latents, valid_latents, window_latents
+from tribetune.adapt.precision import Precision, has_fast_bf16, keeps_r
+from tribetune.arrays import map_arrays, write_arrays
+from tribetune.errors import BoldError
+from tribetune.model.tribe import Tribe
+from tribetune.windows import Window
+
+Kept = TypeVar("Kept")
+
+_FORMAT = 1
+"""Goes up when the trunk gives other numbers than before."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A frozen checkpoint, and the output of its trunk for every window that was asked for.
+
+    Subjects who saw the same stimulus share the output: it is kept by the content of the window's features.
+
+    Attributes
+    ----------
+    tribe : Tribe
+        Never changed by a method; in evaluation mode.
+    name : str
+        Hash of the checkpoint: what is kept on disk is kept under it. Without one nothing is written.
+    cache : Path, optional
+        Folder where the trunk's output is kept; only memory when left out.
+    precision : str
+        ``float32``; ``bfloat16``; or ``auto``: bfloat16 where the device is fast at it and it changes r by < 0.001.
+    """
+
+    tribe: Tribe
+    name: str = ""
+    cache: Path | None = None
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    _memory: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is, and so where methods compute."""
+        return next(self.tribe.parameters()).device
+
+    def latents(self, windows: Sequence[Window]) -> list[Latents]:
+        """The trunk's output and BOLD of every window with a valid sample.
+
+        Raises
+        ------
+        BoldError
+            If no window has one.
+        """
+        found = [valid_latents(window, self.trunk_output(window)) for window in windows if window.mask.any()]
+        if not found:
+            raise BoldError(
+                "no valid sample is left in the calibration data", hint="check the split, the lag and the masks"
+            )
+        return found
+
+    def trunk_output(self, window: Window, precision: Precision | None = None) -> Float[Tensor, "time readout"]:
+        """The trunk's pooled output for every sample of a window, from memory or disk where it was computed before."""
+        precision = precision or self.chosen_precision(window)
+        key = window_key(window, self.name, precision)
+        return self.kept(key, lambda: self._from_disk(key, window, precision))
+
+    def kept(self, key: str, make: Callable[[], Kept]) -> Kept:
+        """A value that was made before under this key, or made now: what subjects of one stimulus share."""
+        if key not in self._memory:
+            self._memory[key] = make()
+        return self._memory[key]
+
+    def chosen_precision(self, window: Window) -> Precision:
+        """Precision of the trunk on this device; where it is ``auto``, decided once, on the first window seen."""
+        if self.precision != "auto":
+            return self.precision
+        return self.kept("precision", lambda: self._decide(window))
+
+    def _decide(self, window: Window) -> Precision:
+        if not has_fast_bf16(self.device):
+            return "float32"
+        return "bfloat16" if keeps_r(self.tribe, window) else "float32"
+
+    def _from_disk(self, key: str, window: Window, precision: Precision) -> Float[Tensor, "time readout"]:
+        if self.cache is None or not self.name:
+            return window_latents(self.tribe, window, precision)
+        path = self.cache / f"trunk-{key[:32]}.safetensors"
+        values = _read(path)
+        if values is None:
+            made = window_latents(self.tribe, window, precision)
+            about = {"checkpoint": self.name, "precision": precision, "device": self.device.type}
+            write_arrays(path, {"values": made.cpu().numpy()}, about)
+            return made
+        return torch.from_numpy(values).to(self.device)
+
+
+def window_key(window: Window, checkpoint: str, precision: Precision) -> str:
+    """Hash of all that decides the trunk's output for a window: checkpoint, precision, and the features' content."""
+    told = hashlib.sha256(f"{_FORMAT} {checkpoint} {precision} {len(window.mask)}".encode())
+    for name in sorted(window.features):
+        values = np.ascontiguousarray(window.features[name])
+        told.update(f"{name} {values.dtype} {values.shape}".encode())
+        told.update(values.view(np.uint8).data)
+    return told.hexdigest()
+
+
+def _read(path: Path) -> Float[np.ndarray, "time readout"] | None:
+    """A kept output, or None where there is none or it is not what its sidecar tells of."""
+    if not path.is_file():
+        return None
+    try:
+        return np.array(map_arrays(path, verify=True)["values"])
+    except (ValueError, KeyError, OSError):
+        return None  # it is computed again, and written over

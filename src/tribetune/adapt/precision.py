@@ -1,0 +1,32 @@
+"""bfloat16 for the frozen trunk, where the device is fast at it and the prediction stays the same."""
+
+from typing import Literal
+
+import torch
+
+from tribetune.adapt.latents import window_latents
+from tribetune.model.tribe import Tribe
+from tribetune.scores import pearson_r
+from tribetune.windows import Window
+
+Precision = Literal["float32", "bfloat16"]
+
+_MOST_CHANGE = 1e-3
+"""Of Pearson's r between the predictions in both precisions, on average over outputs."""
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False
+
+
+def keeps_r(tribe: Tribe, window: Window) -> bool:
+    """Whether the prediction for a window is the same in bfloat16: its r with that of float32 is above .999."""
+    exact, fast = (window_latents(tribe, window, precision) for precision in ("float32", "bfloat16"))
+    weights = tribe.subjects.weights[-1].detach()
+    r = pearson_r((exact @ weights).cpu(), (fast @ weights).cpu()).nanmean()
+    return bool(r > 1 - _MOST_CHANGE)

@@ -1,0 +1,78 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tribetune.adapt.base import Base, window_key
+from tribetune.adapt.latents import window_latents
+from tribetune.adapt.precision import has_fast_bf16, keeps_r
+
+
+def test_latents_keep_valid_samples_only(base, windows):
+    latents = base.latents(windows)
+    assert [len(part.values) for part in latents] == [100, 100, 75, 100, 100, 100]
+    assert all(len(part.bold) == len(part.values) == len(part.place) for part in latents)
+    assert latents[2].place[:4].tolist() == [1, 2, 3, 5]
+
+
+def test_the_trunk_runs_once_for_everybody_who_saw_the_same(tribe, windows, monkeypatch):
+    base, runs = Base(tribe), []
+    monkeypatch.setattr("tribetune.adapt.base.window_latents", lambda *given: runs.append(1) or window_latents(*given))
+    first = base.trunk_output(windows[0])
+    other_subject = replace(windows[0], bold=windows[0].bold + 1, run="sub-02_run-1")
+    assert torch.equal(base.trunk_output(other_subject), first)
+    assert len(runs) == 1
+    base.trunk_output(windows[1])
+    assert len(runs) == 2
+
+
+def test_a_window_is_known_by_its_content_checkpoint_and_precision(windows):
+    window = windows[0]
+    key = window_key(window, "a", "float32")
+    changed = {**window.features, "text": window.features["text"] + np.float32(1e-3)}
+    others = [
+        window_key(replace(window, features=changed), "a", "float32"),
+        window_key(window, "b", "float32"),
+        window_key(window, "a", "bfloat16"),
+        window_key(replace(window, features={"text": window.features["text"]}), "a", "float32"),
+    ]
+    assert len({key, *others}) == 5
+    assert window_key(replace(window, run="other", start_s=300.0), "a", "float32") == key
+
+
+def test_what_is_kept_on_disk_is_used_again_and_made_again_where_it_is_damaged(tribe, windows, tmp_path):
+    first = Base(tribe, "hash", tmp_path).trunk_output(windows[0])
+    (file,) = tmp_path.glob("*.safetensors")
+    stamp = file.stat().st_mtime_ns
+    assert torch.equal(Base(tribe, "hash", tmp_path).trunk_output(windows[0]), first)
+    assert file.stat().st_mtime_ns == stamp
+    file.write_bytes(file.read_bytes()[:-4] + b"oops")
+    assert torch.equal(Base(tribe, "hash", tmp_path).trunk_output(windows[0]), first)
+    assert torch.equal(Base(tribe, "hash", tmp_path).trunk_output(windows[0]), first)
+
+
+def test_bfloat16_is_taken_only_where_the_device_is_fast_and_r_stays(tribe, windows, monkeypatch):
+    assert keeps_r(tribe, windows[0])
+    for fast, keeps, expected in ((True, True, "bfloat16"), (True, False, "float32"), (False, True, "float32")):
+        monkeypatch.setattr("tribetune.adapt.base.has_fast_bf16", lambda _, fast=fast: fast)
+        monkeypatch.setattr("tribetune.adapt.base.keeps_r", lambda *_, keeps=keeps: keeps)
+        assert Base(tribe, precision="auto").chosen_precision(windows[0]) == expected
+    assert not has_fast_bf16(torch.device("mps"))
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_an_accelerator_gives_the_same_adapters(tribe, windows, device):
+    import copy
+
+    from tribetune.adapt.methods import METHODS, fit_method
+
+    there = torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
+    if not there:
+        pytest.skip(f"no {device} device here")
+    moved = Base(copy.deepcopy(tribe).to(device))
+    for method in METHODS:
+        here, away = (fit_method(method, base, windows, {}, seed=33) for base in (Base(tribe), moved))
+        for name, tensor in here.tensors.items():
+            # sums in another order, through an epoch of steps
+            torch.testing.assert_close(away.tensors[name].cpu(), tensor, atol=2e-3, rtol=2e-3)

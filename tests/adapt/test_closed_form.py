@@ -1,0 +1,185 @@
+"""Gain, ridge and low rank against what scikit-learn and brute force say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from tribetune.adapt.adapter import BIAS, LEFT, RIGHT, WEIGHTS
+from tribetune.adapt.axes import principal_axes, standardised
+from tribetune.adapt.base import Base
+from tribetune.adapt.gain import GainSettings, fit_gain, shrunk_gain
+from tribetune.adapt.latents import sample_folds
+from tribetune.adapt.low_rank import LowRankSettings, fit_low_rank, reduced_rank_ridge
+from tribetune.adapt.ridge import PENALTIES, RidgeSettings, choose_penalties, fit_ridge, left_out_errors, pose
+from tribetune.adapt.smoothing import smoothed
+from tribetune.errors import AdaptationError
+
+
+def calibration(base, windows):
+    latents = base.latents(windows)
+    row = base.tribe.subjects.weights[0].detach(), base.tribe.subjects.bias[0].detach()
+    values = torch.cat([part.values for part in latents])
+    left = torch.cat([part.bold - part.values @ row[0] - row[1] for part in latents])
+    return latents, row, values.numpy(), left[:, :-1].numpy()  # the last output is undefined
+
+
+def test_ridge_is_scikit_learns_on_what_the_unseen_row_leaves(base, windows):
+    _, row, values, left = calibration(base, windows)
+    adapter = fit_ridge(base, windows, RidgeSettings(penalty=3.0), seed=0)
+    spread = values.std(0)
+    oracle = Ridge(alpha=3.0 * len(values)).fit(values / spread, left)
+    # float32 against float64, with latents of a spread of 10
+    np.testing.assert_allclose((adapter.tensors[WEIGHTS] - row[0])[:, :-1], oracle.coef_.T / spread[:, None], atol=1e-4)
+    np.testing.assert_allclose((adapter.tensors[BIAS] - row[1])[:-1], oracle.intercept_, atol=1e-3)
+
+
+def test_errors_of_left_out_runs_are_those_of_fits_without_them(base, windows):
+    latents, row, values, left = calibration(base, windows)
+    problem = pose(base, latents, row)
+    found = left_out_errors(problem, (0.1, 10.0))[:, :-1]
+    _, _, standard = standardised(torch.from_numpy(values))
+    for penalty, errors in zip((0.1, 10.0), found, strict=True):
+        expected = np.zeros(left.shape[1])
+        for fold in sample_folds(latents):
+            # the scale of the data and the size of the penalty are those of all samples
+            fit = Ridge(alpha=penalty * len(values)).fit(standard[~fold], left[~fold])
+            expected += ((fit.predict(standard[fold]) - left[fold]) ** 2).sum(0)
+        np.testing.assert_allclose(errors, expected, rtol=2e-4)  # float32 through an inverse
+
+
+def test_the_best_penalty_is_the_one_with_the_least_error_each_in_its_group(base, windows):
+    latents, row, _, _ = calibration(base, windows)
+    problem = pose(base, latents, row)
+    errors = torch.nan_to_num(left_out_errors(problem, PENALTIES))
+    alone, _ = choose_penalties(problem, RidgeSettings(penalty_per="output"))
+    together, told = choose_penalties(problem, RidgeSettings())
+    parcels = np.array([7] * 6 + [3] * 6)
+    halves, _ = choose_penalties(problem, RidgeSettings(penalty_per="parcel", parcels=parcels))
+    grid = torch.tensor(PENALTIES)
+    assert torch.equal(alone, grid[errors.argmin(0)])
+    assert torch.equal(together, grid[errors.sum(1).argmin()].expand(12))
+    for half in (slice(0, 6), slice(6, 12)):
+        assert torch.equal(halves[half], grid[errors[:, half].sum(1).argmin()].expand(6))
+    assert max(told["inner_gains"].values()) > 0.1
+    assert told["inner_gains"]["inf"] == 0
+
+
+def test_noise_around_the_group_keeps_the_unseen_row(tribe, base, windows):
+    rng = np.random.default_rng(0)
+    noise = []
+    for window in windows:
+        with torch.no_grad():
+            bold = tribe.readout(base.trunk_output(window)[None])[0].numpy()
+        noise.append(replace(window, bold=bold + 30 * rng.standard_normal(bold.shape, np.float32)))
+    adapter = fit_ridge(base, noise, RidgeSettings(), seed=0)
+    assert adapter.chosen["penalty"] >= 100
+    assert (adapter.tensors[WEIGHTS] - tribe.subjects.weights[0]).abs().max() < 0.05
+
+
+def test_fewer_samples_than_latents_are_solved_by_the_smaller_matrix():
+    values = torch.randn(30, 200, generator=torch.Generator().manual_seed(0))
+    axes = principal_axes(values)
+    _, _, standard = standardised(values)
+    assert axes.left.shape[1] <= 30
+    torch.testing.assert_close(axes.left * axes.strength @ axes.right.T, standard, atol=1e-3, rtol=0)  # float32
+    tall = principal_axes(values.T)
+    torch.testing.assert_close(tall.left.T @ tall.left, torch.eye(30), atol=1e-3, rtol=0)
+
+
+def test_low_rank_of_full_rank_is_ridge(base, windows):
+    full = fit_low_rank(base, windows, LowRankSettings(rank=8, penalty=3.0), seed=0)
+    ridge = fit_ridge(base, windows, RidgeSettings(penalty=3.0), seed=0)
+    difference = ridge.tensors[WEIGHTS] - base.tribe.subjects.weights[0]
+    torch.testing.assert_close((full.tensors[LEFT] @ full.tensors[RIGHT]), difference, atol=1e-4, rtol=0)  # float32
+    torch.testing.assert_close(full.tensors[BIAS][:-1], ridge.tensors[BIAS][:-1], atol=1e-3, rtol=0)
+
+
+def test_no_other_difference_of_its_rank_has_a_smaller_penalised_error():
+    rng = torch.Generator().manual_seed(0)
+    values, left = torch.randn(60, 7, generator=rng), torch.randn(60, 9, generator=rng)
+
+    def cost(difference):
+        return (left - values @ difference).square().sum() + 0.5 * 60 * difference.square().sum()
+
+    found = reduced_rank_ridge(values, left, 0.5, 2, seed=0)
+    least = cost(found.left @ found.right)
+    for scale in (0.01, 0.1, 1.0):
+        for _ in range(50):
+            one = found.left + scale * torch.randn(7, 2, generator=rng)
+            two = found.right + scale * torch.randn(2, 9, generator=rng)
+            assert cost(one @ two) > least
+
+
+def test_many_outputs_are_reduced_as_exactly_as_few():
+    rng = torch.Generator().manual_seed(0)
+    values = torch.randn(400, 90, generator=rng)
+    truth = torch.randn(90, 3, generator=rng) @ torch.randn(3, 500, generator=rng)
+    left = values @ truth + torch.randn(400, 500, generator=rng)
+    found = reduced_rank_ridge(values, left, 0.1, 3, seed=0)
+    root = torch.linalg.cholesky(values.T @ values + 0.1 * 400 * torch.eye(90))
+    wanted = torch.linalg.solve_triangular(root, values.T @ left, upper=False)
+    left_vectors, strength, right_vectors = torch.linalg.svd(wanted, full_matrices=False)
+    best = left_vectors[:, :3] * strength[:3] @ right_vectors[:3]
+    expected = torch.linalg.solve_triangular(root.T, best, upper=True)
+    torch.testing.assert_close(found.left @ found.right, expected, atol=2e-3, rtol=0)  # seeded subspace iteration
+
+
+def test_the_planted_rank_is_found(base, windows):
+    adapter = fit_low_rank(base, windows, LowRankSettings(), seed=0)
+    assert adapter.chosen["rank"] in (4, 8)
+    assert max(adapter.chosen["inner_gains"].values()) > 0.1
+
+
+@pytest.mark.parametrize("rank", [9, 500])
+def test_a_rank_that_the_readout_cannot_have_is_refused(base, windows, rank):
+    with pytest.raises(AdaptationError, match="allow at most 8"):
+        fit_low_rank(base, windows, LowRankSettings(rank=rank, penalty=1.0), seed=0)
+
+
+def test_planted_gains_are_found_and_noise_shrinks_them_to_one():
+    rng = torch.Generator().manual_seed(0)
+    predicted = torch.randn(400, 50, generator=rng)
+    gains = 1 + 0.5 * torch.randn(50, generator=rng).abs()
+    clear, offset = shrunk_gain(predicted, predicted * gains + 3, 1.0)
+    torch.testing.assert_close(clear, gains, atol=1e-3, rtol=0)  # no noise: least squares
+    torch.testing.assert_close(offset, torch.full((50,), 3.0), atol=1e-3, rtol=0)
+    many = torch.randn(400, 3000, generator=rng)  # their spread is estimated over outputs: it takes many
+    noise = 20 * torch.randn(400, 3000, generator=rng)
+    raw, _ = shrunk_gain(many, many + noise, 0.0)
+    believed, _ = shrunk_gain(many, many + noise, 1.0)
+    assert (raw - 1).abs().mean() > 4 * (believed - 1).abs().mean()
+
+
+def test_a_gain_changes_no_score(base, tribe, windows):
+    adapter = fit_gain(base, windows, GainSettings(), seed=0)
+    model = adapter.apply(tribe)
+    values = base.trunk_output(windows[0])[None]
+    personal, group = model.readout(values, torch.tensor([0]))[0], tribe.readout(values)[0]
+    r = [np.corrcoef(a, b)[0, 1] for a, b in zip(personal.T.detach(), group.T.detach(), strict=True)]
+    np.testing.assert_allclose(r, 1, atol=1e-5)
+
+
+def test_smoothing_keeps_the_mean_and_passes_no_gap():
+    place = np.array([0, 1, 2, 3, 7, 8, 9])
+    values = torch.zeros(7, 1)
+    values[:4] = 5.0
+    torch.testing.assert_close(smoothed(values, place, 3.0), values)
+    bump = torch.zeros(7, 1)
+    bump[5] = 1.0
+    wide = smoothed(bump, place, 2.0)
+    assert 0 < wide[4] == wide[6] < wide[5] < 1
+    assert (wide[:4] == 0).all()
+    assert smoothed(bump, place, 0.0) is bump
+
+
+def test_subjects_of_one_stimulus_share_the_axes(tribe, windows, monkeypatch):
+    base, made = Base(tribe), []
+    monkeypatch.setattr("tribetune.adapt.ridge.principal_axes", lambda values: made.append(1) or principal_axes(values))
+    fit_ridge(base, windows, RidgeSettings(), seed=0)
+    fit_ridge(base, [replace(w, bold=w.bold + 1) for w in windows], RidgeSettings(smoothing_s=0.0), seed=0)
+    assert len(made) == 1
+    fit_ridge(base, windows[:4], RidgeSettings(), seed=0)
+    assert len(made) == 2
