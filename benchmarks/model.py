@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -44,7 +45,13 @@ def full_size(rows: int = 1) -> TribeConfig:
 @torch.no_grad()
 def reference_forward(tribe: Tribe, features: Mapping[str, Tensor], rows: list[int], n_trs: int) -> Tensor:
     """Predict as the reference does (spec a), from the weights alone; shape (batch, n_trs, n_outputs)."""
-    weight, config = tribe.state_dict(), tribe.config
+    return reference_predict(tribe.state_dict(), replace(tribe.config, modality_dropout=0.0), features, rows, n_trs)
+
+
+def reference_predict(
+    weight: Mapping[str, Tensor], config: TribeConfig, features: Mapping[str, Tensor], rows: list[int], n_trs: int
+) -> Tensor:
+    """``reference_forward`` with gradients, and with the training noise that ``config`` asks for (spec a.3)."""
     x = _projected(weight, config, features)
     if config.temporal_smoothing:
         kernel = weight["smoothing.weight"]
@@ -73,7 +80,10 @@ def _projected(weight: Mapping[str, Tensor], config: TribeConfig, features: Mapp
             parts.append(torch.zeros(batch, n_steps, config.width))
             continue
         x = x.float().flatten(1, 2) if config.layer_aggregation == "cat" else x.float().mean(1)
-        parts.append(_linear(x.mT, weight, f"projectors.{name}"))
+        part = _linear(x.mT, weight, f"projectors.{name}")
+        if config.modality_dropout:
+            part = part.masked_fill((torch.rand(batch) < config.modality_dropout)[:, None, None], 0.0)
+        parts.append(part)
     return torch.cat(parts, dim=-1)
 
 
