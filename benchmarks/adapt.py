@@ -33,9 +33,8 @@ import torch
 from model import full_size, reference_predict
 from torch import Tensor
 
-from tribetune.adapt.latents import trunk_latents
-from tribetune.adapt.lora import LoraSettings, fit_lora
-from tribetune.adapt.readout import ReadoutSettings, fit_readout
+from tribetune.adapt.base import Base
+from tribetune.adapt.methods import fit_method
 from tribetune.features.grid import Features
 from tribetune.model.checkpoint import load_checkpoint, save_checkpoint
 from tribetune.model.config import TribeConfig
@@ -56,6 +55,10 @@ class Study:
     def tribe(self) -> Tribe:
         """The checkpoint, frozen."""
         return load_checkpoint(self.folder / "checkpoint").requires_grad_(False)
+
+    def base(self) -> Base:
+        """The checkpoint as `tribetune adapt` opens it; nothing is kept on disk."""
+        return Base(self.tribe(), precision="auto")
 
     def windows(self, subject: int) -> list[Window]:
         """All windows of a subject."""
@@ -94,7 +97,7 @@ def write_study(folder: Path, config: TribeConfig, n_subjects: int) -> Study:
             np.save(folder / f"run-{run}" / f"{name}.npy", values)
         np.save(folder / f"sub-0_run-{run}.npy", np.zeros((n_samples, config.n_outputs), np.float32))
     study = Study(folder)
-    latents = torch.cat([part.values for part in trunk_latents(tribe, study.windows(0))])
+    latents = torch.cat([part.values for part in Base(tribe).latents(study.windows(0))])
     for subject in range(n_subjects):
         own = tribe.subjects.weights[-1] + torch.randn(tribe.subjects.weights[-1].shape) * config.readout_in**-0.5
         signal = latents @ own
@@ -140,36 +143,42 @@ def reference_step(
     return loss.item()
 
 
-def timed(work: Callable[[Tribe, list[Window]], object], study: Study) -> dict[str, float]:
-    """Seconds of a method on the first subject."""
-    tribe, windows, clock = study.tribe(), study.windows(0), Clock()
-    work(tribe, windows)
+def timed(study: Study, method: str, **settings: Any) -> dict[str, float]:
+    """Seconds of a method on the first subject, the trunk's pass over the stimulus included."""
+    base, windows, clock = study.base(), study.windows(0), Clock()
+    fit_method(method, base, windows, settings, SEED)
     return clock.spent()
 
 
-def _readout(tribe: Tribe, windows: list[Window], **settings: Any) -> object:
-    return fit_readout(tribe, windows, ReadoutSettings(**settings), SEED)
-
-
-def _lora(tribe: Tribe, windows: list[Window], **settings: Any) -> object:
-    return fit_lora(tribe, windows, LoraSettings(**settings), SEED)
+def cohort(study: Study, method: str) -> dict[str, float]:
+    """Mean seconds of a method on the subjects after the first, who saw the same stimulus."""
+    base, spent = study.base(), []
+    for subject in range(N_SUBJECTS):
+        windows, clock = study.windows(subject), Clock()
+        fit_method(method, base, windows, {}, SEED)
+        spent.append(clock.spent())
+    return {key: statistics.mean(one[key] for one in spent[1:]) for key in spent[0]}
 
 
 _CORE = ("projectors", "time_embedding", "trunk", "low_rank", "subjects")
-_RATES = {"learning_rate": 3e-4, "readout_learning_rate": 0.03}
 
 CONTESTANTS: Mapping[str, Callable[[Study], dict[str, float]]] = {
     "reference readout": partial(reference_epoch, parts=("subjects",)),
-    "readout": partial(timed, partial(_readout)),
-    "readout, rate given": partial(timed, partial(_readout, learning_rate=0.03)),
+    "readout": partial(timed, method="readout"),
+    "readout, rate given": partial(timed, method="readout", learning_rate=0.03),
+    "ridge": partial(timed, method="ridge"),
+    "cohort": partial(cohort, method="ridge"),
+    "cohort, readout": partial(cohort, method="readout"),
     "reference core": partial(reference_epoch, parts=_CORE),
-    "lora": partial(timed, partial(_lora, **_RATES)),
-    "lora, rates chosen": partial(timed, _lora),
+    "lora": partial(timed, method="lora", learning_rate=3e-4, readout_learning_rate=0.03),
+    "lora, rates chosen": partial(timed, method="lora"),
 }
-"""What is measured, in the order of a round."""
+"""What is measured, in the order of a round. A rate that is not given is chosen, and that is timed, too."""
 
 RATIOS = {
     "readout": ("reference readout", "readout"),
+    "ridge": ("reference readout", "ridge"),
+    "cohort": ("reference readout", "cohort"),
     "lora": ("reference core", "lora"),
 }
 """Ratio to what is divided by what."""

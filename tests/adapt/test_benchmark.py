@@ -45,10 +45,10 @@ def test_a_reference_step_moves_the_readout_alone_and_by_our_gradient(benchmark,
 
 
 def test_the_smallest_run_names_its_ratios_and_peaks(benchmark, monkeypatch, capsys):
-    names = ["reference readout", "readout", "reference core", "lora"]
+    names = ["reference readout", "readout", "ridge", "cohort", "reference core", "lora"]
     wanted = [part for name in names for part in ("--only", name)]
     monkeypatch.setattr("sys.argv", ["adapt.py", "--small", "--json", "--repeats", "1", "--threads", "1", *wanted])
     benchmark.main()
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert set(found["ratios"]) == {"readout", "lora"}
+    assert set(found["ratios"]) == {"readout", "ridge", "cohort", "lora"}
     assert set(found["peak_gb"]) == set(names)
