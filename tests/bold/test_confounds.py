@@ -220,3 +220,21 @@ def test_a_scratch_folder_in_which_nilearn_is_lost_is_said(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tsvetkov"))
     with pytest.raises(BoldError, match="'tsv' is in its name"):
         read_confounds(table, N_TRS, "compcor")
+
+
+def test_head_motion_is_read_in_fmripreps_order_or_not_at_all(tmp_path):
+    import pandas
+
+    from tribetune.bold.confounds import MOTION, head_motion
+
+    values = np.arange(30.0).reshape(5, 6)
+    path = tmp_path / "confounds.tsv"
+    pandas.DataFrame(values, columns=list(MOTION))[list(reversed(MOTION))].to_csv(path, sep="\t", index=False)
+    np.testing.assert_array_equal(head_motion(path, 5), values)
+    pandas.DataFrame(values[:, :3], columns=list(MOTION[:3])).to_csv(path, sep="\t", index=False)
+    assert head_motion(path, 5) is None
+    spoilt = values.copy()
+    spoilt[2, 1] = np.nan
+    pandas.DataFrame(spoilt, columns=list(MOTION)).to_csv(path, sep="\t", index=False, na_rep="n/a")
+    with pytest.raises(BoldError, match="trans_y not finite in 1 volumes"):
+        head_motion(path, 5)

@@ -1,14 +1,13 @@
 """The linear (FIR) encoding model: delayed features, ridge by himalaya, λ per output by leaving runs out."""
 
 import logging
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from tribetune.baselines.backend import torch_backend
 from tribetune.errors import BoldError
 from tribetune.timing import FEATURE_HZ, STEPS_PER_OUTPUT, delayed, to_step
 
@@ -91,6 +90,7 @@ def fit_fir(
     design: Float[np.ndarray, "time feature"],
     bold: Float[np.ndarray, "time output"],
     runs: Sequence[str],
+    name: str = "FIR",
 ) -> FirRidge:
     """Ridge with λ per output by leave-one-run-out, or by contiguous fifths within a single run.
 
@@ -101,25 +101,44 @@ def fit_fir(
     bold : array of shape (n_samples, n_outputs)
         Z-scored per run; a column with NaN gets NaN weights.
     runs : sequence of str, one per sample
+    name : str
+        What messages call it.
 
     Raises
     ------
     BoldError
         If fewer than two folds of samples are left.
     """
-    folds = list(run_folds(runs))
-    if len(folds) < 2 or len(design) < 2 * _FOLDS:
-        raise BoldError(f"{len(design)} samples are too few for a FIR baseline", hint="give more calibration minutes")
-    mean, scale = design.mean(0), design.std(0)
-    scale = np.where(scale > 0, scale, 1.0).astype(design.dtype)
+    folds = enough_folds(runs, name)
+    mean, scale = column_scale(design)
     standard = (design - mean) / scale
     defined = np.asarray(np.isfinite(bold).all(0))
     found, alphas, r2 = _ridge(standard, np.ascontiguousarray(bold[:, defined]), folds)
-    _warn_at_edge(alphas)
+    warn_at_edge(alphas, name)
     weights = np.full((len(found), bold.shape[1]), np.nan, np.float32)
     weights[:, defined] = found
     samples = standard if _by_kernel(standard) else None
     return FirRidge(mean, scale, weights, _spread(alphas, defined), _spread(r2, defined), samples)
+
+
+def enough_folds(runs: Sequence[str], name: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Folds of `run_folds`.
+
+    Raises
+    ------
+    BoldError
+        If there are fewer than two, or too few samples.
+    """
+    folds = list(run_folds(runs))
+    if len(folds) < 2 or len(runs) < 2 * _FOLDS:
+        raise BoldError(f"{len(runs)} samples are too few for a {name} baseline", hint="give more calibration minutes")
+    return folds
+
+
+def column_scale(design: Float[np.ndarray, "time feature"]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of every column; 1 where it does not vary."""
+    mean, scale = design.mean(0), design.std(0)
+    return mean, np.where(scale > 0, scale, 1.0).astype(design.dtype)
 
 
 def _by_kernel(design: np.ndarray) -> bool:
@@ -134,7 +153,7 @@ def _ridge(design: np.ndarray, bold: np.ndarray, folds: list) -> tuple[np.ndarra
     from himalaya.scoring import r2_score
 
     solver = {"n_targets_batch": 2048, "score_func": r2_score}
-    with _torch_backend() as torch:
+    with torch_backend() as torch:
         x, y = torch.from_numpy(design), torch.from_numpy(bold)
         if _by_kernel(design):
             model = KernelRidgeCV(alphas=ALPHAS, cv=folds, solver_params=solver).fit(x, y)
@@ -165,25 +184,12 @@ def run_folds(runs: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield np.flatnonzero(~left_out), np.flatnonzero(left_out)
 
 
-def _warn_at_edge(alphas: np.ndarray) -> None:
+def warn_at_edge(alphas: Float[np.ndarray, " output"], name: str = "FIR") -> None:
+    """Say so when most outputs would take a penalty at an edge of the grid."""
     for edge, side in ((ALPHAS[0], "smallest"), (ALPHAS[-1], "largest")):
         share = float(np.isclose(alphas, edge).mean())
         # The largest penalty is the honest answer for an output without signal, so only a majority is a warning.
         if share > _EDGE_SHARE:
             logger.warning(
-                "FIR: the %s penalty is best for %.0f %% of outputs: the grid may be too narrow", side, 100 * share
+                "%s: the %s penalty is best for %.0f %% of outputs: the grid may be too narrow", name, side, 100 * share
             )
-
-
-@contextmanager
-def _torch_backend() -> Generator[ModuleType]:
-    """Himalaya's backend is global: use torch, and put back what was there."""
-    import torch
-    from himalaya.backend import get_backend, set_backend
-
-    before = get_backend().name
-    set_backend("torch")
-    try:
-        yield torch
-    finally:
-        set_backend(before)

@@ -24,6 +24,9 @@ STRATEGIES = ("simple", "scrubbing", "compcor")
 _WM_CSF: dict[str, Terms] = {"simple": "basic", "scrubbing": "full"}
 """nilearn's presets differ in this one."""
 
+MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
+"""fMRIPrep's names of the six head motion parameters."""
+
 _TRUNCATED = 3
 """Column names that a message shows before it stops."""
 
@@ -189,6 +192,22 @@ def framewise_displacement(path: Path, n_trs: int) -> Float[np.ndarray, " time"]
         return table["framewise_displacement"].to_numpy(np.float64)
     except ValueError as error:
         raise BoldError(f"{path}: framewise_displacement: {error}", hint="expected millimetres, or n/a") from error
+
+
+def head_motion(path: Path, n_trs: int) -> Float[np.ndarray, "time 6"] | None:
+    """Translations (mm) and rotations (radians) of the head; None where the table does not say them all.
+
+    Raises
+    ------
+    BoldError
+        If the table cannot be read, has another number of rows, or is not finite.
+    """
+    table = _check_rows(path, n_trs)
+    if not set(MOTION) <= set(table.columns):
+        return None
+    values = table[list(MOTION)].to_numpy(np.float64, na_value=np.nan)
+    _check_finite(values, MOTION, np.ones(n_trs, bool), path)
+    return values
 
 
 def non_steady_trs(path: Path, n_trs: int) -> int:
