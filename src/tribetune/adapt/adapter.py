@@ -50,6 +50,11 @@ class Adapter:
         """Trained weights."""
         return sum(tensor.numel() for tensor in self.tensors.values())
 
+    @property
+    def changes_trunk(self) -> bool:
+        """Whether more than the readout was trained: the frozen trunk's output is then not this adapter's."""
+        return bool(self.tensors.keys() - readout_names())
+
     def apply(self, tribe: Tribe) -> Tribe:
         """A model of this subject; row 0 is personal, the unseen row stays the last.
 
@@ -63,8 +68,8 @@ class Adapter:
         if not self.tensors:
             return share(tribe)
         model = with_row(tribe, *personal_row(tribe, self.tensors))
-        matrices = {name: tensor for name, tensor in self.tensors.items() if name not in readout_names()}
-        if matrices:
+        if self.changes_trunk:
+            matrices = {name: tensor for name, tensor in self.tensors.items() if name not in readout_names()}
             from tribetune.adapt.lora import inject
 
             inject(model, self.lora, matrices)

@@ -102,7 +102,17 @@ class Lora(Section):
     """Samples per optimiser step of the readout."""
 
 
-Adaptation = Annotated[ZeroShot | Gain | Ridge | LowRank | Readout | Lora, Field(discriminator="method")]
+class Ladder(Section):
+    """Rung by rung, each with its defaults: the last that beats the one kept before it, on validation data."""
+
+    method: Literal["ladder"]
+    rungs: list[Literal["gain", "ridge", "low-rank", "readout", "lora"]] = Field(
+        ["gain", "ridge", "low-rank", "readout", "lora"], min_length=1
+    )
+    """Tried in this order, judged on ``data.split.validation``; without it on the last calibration run, left out."""
+
+
+Adaptation = Annotated[ZeroShot | Gain | Ridge | LowRank | Readout | Lora | Ladder, Field(discriminator="method")]
 
 
 class Evaluation(Section):

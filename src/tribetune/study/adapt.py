@@ -27,6 +27,7 @@ from tribetune.splits import Part
 from tribetune.study.alignment import lag_note
 from tribetune.study.baselines import fir_baseline, zero_shot_calibration
 from tribetune.study.checks import check_change, weights_digest
+from tribetune.study.ladder import climb_sentence, climbed
 from tribetune.study.native import at_own_t_r
 from tribetune.study.prepare import Prepared, prepare
 from tribetune.study.provenance import provenance
@@ -69,6 +70,15 @@ class Fitted:
     costs: dict[str, Cost] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     calibration_scores: list[np.ndarray] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A method to fit, its settings in the recipe, and the folder of its adapter."""
+
+    method: str
+    settings: dict[str, Any]
+    place: Path
 
 
 def adapt(
@@ -114,7 +124,7 @@ def adapt_methods(
     places = {method: path / single.format(method) for method in methods if method != "zero-shot"}
     for method, place in places.items():
         progress.step(f"Adapting: {method}")
-        _adapted(study, folder, fitted, method, dict(methods[method]), place)
+        _adapted(study, folder, fitted, Wanted(method, dict(methods[method]), place), progress)
     progress.step("Scoring on held-out data")
     bootstrap, nulls = _scored(study, fitted)
     sentence = verdict(bootstrap, list(places))
@@ -152,15 +162,19 @@ def _zero_shot(study: Prepared) -> dict[str, np.ndarray]:
     return {"test": np.concatenate(test), "calibration": zero_shot_calibration(study)}
 
 
-def _adapted(
-    study: Prepared, folder: RunFolder, fitted: Fitted, method: str, settings: dict[str, Any], place: Path
-) -> None:
-    arrays, seconds = _stage(folder, f"fit-{method}", lambda: _fit_and_save(study, method, settings, place))
+def _adapted(study: Prepared, folder: RunFolder, fitted: Fitted, wanted: Wanted, progress: Progress) -> None:
+    method, place = wanted.method, wanted.place
+    arrays, seconds = _stage(
+        folder, f"fit-{method}", lambda: _fit_and_save(study, method, wanted.settings, place, progress)
+    )
     adapter = load_adapter(place, study.base["hash"])
+    if "ladder" in adapter.chosen:
+        study.notes.append(climb_sentence(adapter.chosen["ladder"]))
 
     def predict() -> dict[str, np.ndarray]:
         model = adapter.apply(study.tribe)
-        parts = [_predicted(study, model, 0, part) for part in study.split.test]
+        row = 0 if adapter.tensors else None
+        parts = [_predicted(study, model, row, part) for part in study.split.test]
         for part, values in zip(study.split.test, parts, strict=True):
             stem = f"{part.aligned.label}_desc-{method}"
             write_prediction(values, study.recipe.data.space, folder.path / "predictions", stem, _stated(study, part))
@@ -171,13 +185,22 @@ def _adapted(
     fitted.costs[method] = Cost(study.calibration_minutes, int(arrays["n_weights"]), seconds)
 
 
-def _fit_and_save(study: Prepared, method: str, settings: dict[str, Any], place: Path) -> dict[str, np.ndarray]:
+def _fit_and_save(
+    study: Prepared, method: str, settings: dict[str, Any], place: Path, progress: Progress
+) -> dict[str, np.ndarray]:
     before = weights_digest(study.tribe)
-    plain = plain_settings(settings, study.calibration[0].bold.shape[1])
-    adapter: Adapter = fit_method(method, study.trunk, study.calibration, plain, study.recipe.seed)
-    check_change(study.tribe, adapter, study.calibration[0], before)
+    adapter = _fitted(study, method, settings, progress)
+    if adapter.tensors:
+        check_change(study.tribe, adapter, study.calibration[0], before)
     save_adapter(adapter, place, study.facts)
     return {"n_weights": np.asarray(adapter.n_weights)}
+
+
+def _fitted(study: Prepared, method: str, settings: dict[str, Any], progress: Progress) -> Adapter:
+    if method == "ladder":
+        return climbed(study, settings["rungs"], progress)
+    plain = plain_settings(settings, study.calibration[0].bold.shape[1])
+    return fit_method(method, study.trunk, study.calibration, plain, study.recipe.seed)
 
 
 def _stated(study: Prepared, part: Part) -> dict[str, Any]:

@@ -1,0 +1,180 @@
+"""The ladder: keep the last rung that beats the one kept before it, on data neither trained on nor reported."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from tribetune.adapt.adapter import Adapter
+from tribetune.adapt.base import Base
+from tribetune.adapt.latents import window_latents
+from tribetune.adapt.methods import fit_method
+from tribetune.errors import AdaptationError
+from tribetune.evaluate.bootstrap import Estimate, HeldOut, bootstrap_scores
+from tribetune.progress import Progress
+from tribetune.splits import windows_of
+from tribetune.study.prepare import Prepared
+from tribetune.timing import OUTPUT_HZ
+from tribetune.windows import Window
+
+GROUND = "zero-shot"
+"""What every climb begins on; a readout of zeros where the checkpoint has no unseen row."""
+
+_ROUNDING = 1e-5
+"""A difference of mean r that float32 makes by itself."""
+
+_HELD_SHARE = 1 / 3
+"""Of the windows of a single run that are held out, at its end, after one window that is left out."""
+
+
+@dataclass(frozen=True)
+class Climb:
+    """What a ladder climbs on.
+
+    Attributes
+    ----------
+    fitted : sequence of Window
+        Every rung is fitted on these.
+    judged : sequence of Window
+        Every rung is scored on these.
+    all : sequence of Window
+        What the rung that is kept is fitted on in the end.
+    """
+
+    fitted: Sequence[Window]
+    judged: Sequence[Window]
+    all: Sequence[Window]
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How rungs are compared.
+
+    Attributes
+    ----------
+    block_s : float
+        Seconds per block of the bootstrap.
+    draws, seed : int
+    """
+
+    block_s: float
+    draws: int
+    seed: int
+
+
+def climbed(study: Prepared, rungs: Sequence[str], progress: Progress) -> Adapter:
+    """Climb a study's ladder, every rung with its defaults."""
+    windows, choice = study.recipe.windows, study.recipe.evaluation
+    validation = windows_of(study.split.validation, windows.duration_s, windows.stride_s)
+    judging = Judging(choice.bootstrap_block_s, choice.bootstrap_draws, study.recipe.seed)
+    on = stretches(study.calibration, validation)
+    return climb(study.trunk, on, {rung: {} for rung in rungs}, judging, progress)
+
+
+def stretches(training: Sequence[Window], validation: Sequence[Window]) -> Climb:
+    """Judge on the validation windows where there are any, else on the last run, else on the last third of the run.
+
+    Raises
+    ------
+    AdaptationError
+        If there are too few windows to hold some out.
+    """
+    if validation:
+        return Climb(training, validation, training)
+    runs = list(dict.fromkeys(window.run for window in training))
+    if len(runs) > 1:
+        last = [window.run == runs[-1] for window in training]
+        fitted = [window for window, out in zip(training, last, strict=True) if not out]
+        return Climb(fitted, [window for window, out in zip(training, last, strict=True) if out], training)
+    held = max(1, round(_HELD_SHARE * len(training)))
+    fitted = training[: len(training) - held - 1]
+    if not fitted:
+        raise AdaptationError(
+            f"{len(training)} windows of one run are too few for a ladder, which holds a third of them out",
+            hint="give more calibration data, or set adaptation.method to ridge",
+        )
+    return Climb(fitted, training[-held:], training)
+
+
+def climb(
+    base: Base, on: Climb, rungs: Mapping[str, Mapping[str, Any]], judging: Judging, progress: Progress
+) -> Adapter:
+    """Fit rung by rung and keep the last whose mean r beats that of the rung kept before by more than its interval.
+
+    Parameters
+    ----------
+    base : Base
+    on : Climb
+    rungs : mapping of method to its settings
+        In the order of the climb.
+    judging : Judging
+    progress : Progress
+
+    Returns
+    -------
+    Adapter
+        Of the rung that was kept, fitted on ``on.all``; its ``chosen`` tells of the climb under ``ladder``.
+    """
+    held = HeldOut(*_measured(on.judged))
+    adapters = {GROUND: Adapter(GROUND)}
+    predicted = {GROUND: _predicted(base, adapters[GROUND], on.judged)} if _has_ground(base, on) else {}
+    kept, steps = GROUND, []
+    for method, settings in rungs.items():
+        progress.step(f"Ladder: {method}, after {kept}")
+        adapters[method] = fit_method(method, base, on.fitted, settings, judging.seed)
+        predicted[method] = _predicted(base, adapters[method], on.judged)
+        gain = _gain(predicted, method, kept, held, judging)
+        beats = gain.interval[0] > _ROUNDING
+        step = {"rung": method, "against": kept, "gain": gain.mean, "interval": list(gain.interval)}
+        steps.append({**step, "kept": beats, "n_outputs": gain.n_outputs})
+        kept = method if beats else kept
+    final = adapters[kept]
+    if kept != GROUND and on.all is not on.fitted:
+        final = fit_method(kept, base, on.all, rungs[kept], judging.seed)
+    told = {"kept": kept, "judged_on": sorted({window.run for window in on.judged}), "steps": steps}
+    return replace(final, chosen={**final.chosen, "ladder": told})
+
+
+def climb_sentence(told: Mapping[str, Any]) -> str:
+    """Where a ladder stopped, and why, in words."""
+    steps = []
+    for step in told["steps"]:
+        low, high = step["interval"]
+        steps.append(f"{step['rung']} {step['gain']:+.4f} [{low:+.4f}, {high:+.4f}] over {step['against']}")
+    runs = ", ".join(told["judged_on"])
+    return f"The ladder keeps {told['kept']}. Mean r on left-out data of {runs}: {'; '.join(steps)}."
+
+
+def _has_ground(base: Base, on: Climb) -> bool:
+    config = base.tribe.config
+    return config.unseen_row and config.n_outputs == on.judged[0].bold.shape[1]
+
+
+def _predicted(base: Base, adapter: Adapter, windows: Sequence[Window]) -> Float[np.ndarray, "time output"]:
+    """Prediction for the valid samples of some windows."""
+    model = adapter.apply(base.tribe)
+    rows = torch.tensor([0]) if adapter.tensors else None
+    parts = []
+    for window in windows:
+        values = window_latents(model, window) if adapter.changes_trunk else base.trunk_output(window, "float32")
+        with torch.no_grad():
+            found = model.readout(values[None], rows)[0]
+        parts.append(found.cpu().numpy()[window.mask])
+    return np.concatenate(parts)
+
+
+def _measured(windows: Sequence[Window]) -> tuple[Float[np.ndarray, "time output"], tuple[str, ...]]:
+    bold = np.concatenate([window.bold[window.mask] for window in windows])
+    return bold, tuple(window.run for window in windows for _ in range(int(window.mask.sum())))
+
+
+def _gain(predicted: Mapping[str, np.ndarray], method: str, kept: str, held: HeldOut, judging: Judging) -> Estimate:
+    """By how much a rung beats the one that was kept; its own score where nothing could be kept yet."""
+    pair = {name: predicted[name] for name in (kept, method) if name in predicted}
+    sets = np.asarray(np.isfinite(held.bold).all(0))[None]
+    block = max(1, round(judging.block_s * OUTPUT_HZ))
+    scored = bootstrap_scores(pair, held, sets, block=block, draws=judging.draws, seed=judging.seed)
+    return scored.difference(method, kept, 0) if kept in pair else scored.score(method, 0)

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import torch
+
+from tribetune.adapt.base import Base
+from tribetune.errors import AdaptationError
+from tribetune.model.tribe import Tribe, TribeConfig
+from tribetune.progress import Silent
+from tribetune.share.bundle import load_adapter
+from tribetune.study.adapt import adapt
+from tribetune.study.ladder import Judging, climb, climb_sentence, stretches
+from tribetune.windows import Window
+
+RUNGS = {"gain": {}, "ridge": {}, "low-rank": {}, "readout": {}}
+JUDGING = Judging(block_s=20.0, draws=200, seed=0)
+
+
+@pytest.fixture(scope="module")
+def base():
+    torch.manual_seed(0)
+    config = TribeConfig(
+        modalities={"text": (1, 5)}, hidden=32, depth=1, heads=1, low_rank=6, n_outputs=10, rows=1, space="table",
+        subject_dropout=0.2,
+    )  # fmt: skip
+    return Base(Tribe(config).requires_grad_(False).eval())
+
+
+def subject(base, own, noise, seed=0, n_runs=4):
+    rng = np.random.default_rng(seed)
+    row = own * torch.from_numpy(rng.standard_normal((6, 10), np.float32))
+    windows = []
+    for place in range(3 * n_runs):
+        window = Window({"text": rng.standard_normal((1, 5, 200), np.float32)}, np.zeros((100, 10), np.float32),
+                        np.ones(100, bool), f"run-{place // 3 + 1}", 100.0 * (place % 3))  # fmt: skip
+        values = base.trunk_output(window)
+        with torch.no_grad():
+            bold = (base.tribe.readout(values[None])[0] + values @ row).numpy()
+        bold = bold + noise * rng.standard_normal(bold.shape, np.float32)
+        windows.append(Window(window.features, bold, window.mask, window.run, window.start_s))
+    return windows
+
+
+def test_a_subject_unlike_the_group_climbs_and_the_record_says_how_far(base):
+    windows = subject(base, own=0.8, noise=1.0)
+    adapter = climb(base, stretches(windows, []), RUNGS, JUDGING, Silent())
+    told = adapter.chosen["ladder"]
+    assert adapter.method == told["kept"] in ("ridge", "low-rank", "readout")
+    assert [step["rung"] for step in told["steps"]] == list(RUNGS)
+    first = told["steps"][1]
+    assert first["against"] == "zero-shot"
+    assert first["kept"] is (first["interval"][0] > 1e-5) is True
+    assert told["judged_on"] == ["run-4"]
+    assert f"keeps {adapter.method}" in climb_sentence(told)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pure_noise_stays_on_the_ground_or_takes_a_gain(base, seed):
+    windows = subject(base, own=0.0, noise=1e3, seed=seed)
+    adapter = climb(base, stretches(windows, []), RUNGS, JUDGING, Silent())
+    assert adapter.method in ("zero-shot", "gain")
+
+
+def test_a_gain_is_no_step_up_because_it_changes_no_r(base):
+    windows = subject(base, own=0.8, noise=1.0)
+    (step,) = climb(base, stretches(windows, []), {"gain": {}}, JUDGING, Silent()).chosen["ladder"]["steps"]
+    assert not step["kept"]
+    assert abs(step["gain"]) < 1e-5
+
+
+def test_what_judges_is_never_fitted_on(base):
+    windows = subject(base, own=0.5, noise=1.0)
+    by_run = stretches(windows, [])
+    assert {window.run for window in by_run.judged} == {"run-4"}
+    assert {window.run for window in by_run.fitted} == {"run-1", "run-2", "run-3"}
+    given = stretches(windows[:6], windows[6:9])
+    assert (given.judged, given.fitted, given.all) == (windows[6:9], windows[:6], windows[:6])
+    single = stretches([w for w in windows if w.run == "run-1"] * 2, [])
+    assert (len(single.fitted), len(single.judged)) == (3, 2)  # and one between them
+    with pytest.raises(AdaptationError, match="too few for a ladder"):
+        stretches(windows[:2], [])
+
+
+def test_the_rung_that_is_kept_is_fitted_on_all_calibration_data(base):
+    from tribetune.adapt.methods import fit_method
+
+    windows = subject(base, own=0.8, noise=1.0)
+    adapter = climb(base, stretches(windows, []), {"ridge": {}}, JUDGING, Silent())
+    again = fit_method("ridge", base, windows, {}, 0)
+    assert all(torch.equal(tensor, again.tensors[name]) for name, tensor in adapter.tensors.items())
+
+
+def test_a_checkpoint_without_these_outputs_begins_on_nothing(base):
+    windows = [Window(w.features, w.bold[:, :4], w.mask, w.run, w.start_s) for w in subject(base, 0.8, 1.0)]
+    adapter = climb(base, stretches(windows, []), {"ridge": {}}, JUDGING, Silent())
+    assert adapter.method == "ridge"
+    assert adapter.chosen["ladder"]["steps"][0]["gain"] > 0.3
+
+
+def test_a_study_climbs_and_its_adapter_is_the_rung_that_was_kept(study_folder, tmp_path):
+    overrides = ["adaptation={method: ladder, rungs: [gain, ridge]}", "data.split.validation=[3]"]
+    result = adapt(str(study_folder / "recipe.yaml"), overrides, tmp_path / "run")
+    rows = {row["method"]: row for row in result.rows}
+    assert rows["ladder"]["mean_r"] > rows["zero-shot"]["mean_r"] + 0.1
+    adapter = load_adapter(tmp_path / "run" / "adapter")
+    assert adapter.method == "ridge"
+    assert adapter.chosen["ladder"]["judged_on"] == ["sub-01_run-3"]
+    assert any("The ladder keeps ridge" in note for note in result.notes)
