@@ -9,7 +9,8 @@ from tribetune.bold.clean import clean
 from tribetune.bold.tables import TableSpec, read_table
 from tribetune.errors import BoldError, LeakageError, RecipeError
 from tribetune.model.checkpoint import load_checkpoint, save_checkpoint
-from tribetune.share.bundle import read_facts
+from tribetune.share.bundle import load_adapter, read_facts
+from tribetune.share.probe import check_probe
 from tribetune.stimulus.timeline import timeline_of_files
 from tribetune.study.adapt import adapt
 from tribetune.study.predict import PredictOptions, predict
@@ -58,6 +59,15 @@ def test_the_run_folder_holds_what_was_done(finished, study_folder):
     facts = read_facts(folder / "adapter")
     assert facts["base"]["hash"] == told["base"]["hash"]
     assert facts["runs"] == [f"sub-01_run-{run}" for run in (1, 2, 3)]
+    assert (facts["t_r"], facts["split"]["by"], facts["split"]["test"]) == (2.0, "run", ["sub-01_run-4"])
+    assert facts["leakage"]["found"] == []
+    assert len(facts["leakage"]["checked"]) == 2
+    assert set(facts["encoder_identities"]) == {"text"}
+    assert facts["scores"]["delta_fir"]["mean"] == pytest.approx(
+        saved["rows"][2]["mean_r"] - saved["rows"][1]["mean_r"]
+    )
+    tribe = load_checkpoint(study_folder / "checkpoint")
+    assert check_probe(load_adapter(folder / "adapter"), tribe, facts["probe"]) == "bitwise"
     with np.load(folder / "scores.npz") as scores:
         np.testing.assert_allclose(np.nanmean(scores[method]), saved["rows"][2]["mean_r"], atol=1e-6)
 

@@ -21,6 +21,12 @@ LEFT, RIGHT = "readout.left", "readout.right"
 FORMS = (frozenset({WEIGHTS, BIAS}), frozenset({GAIN, BIAS}), frozenset({LEFT, RIGHT, BIAS}))
 """What a personal row may be made of: itself; a gain per output on the unseen row; or a low-rank difference from it."""
 
+LORA_MATRICES = (".lora_A.weight", ".lora_B.weight")
+"""How names of all other tensors end, as peft gives them."""
+
+LORA_KEYS = ("r", "lora_alpha", "target_modules", "lora_dropout", "bias")
+"""Settings of peft that an adapter may have."""
+
 
 @dataclass(frozen=True)
 class Adapter:

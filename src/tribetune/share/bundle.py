@@ -1,6 +1,5 @@
 """An adapter on disk: safetensors, JSON and a card; written whole or not at all, and read without running anything."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -10,16 +9,23 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from tribetune.adapt.adapter import FORMS, Adapter, readout_names
+from tribetune.adapt.adapter import LORA_KEYS, LORA_MATRICES, Adapter
+from tribetune.adapt.forms import check_form
 from tribetune.errors import AdaptationError
-from tribetune.files import whole, write_json, write_text
+from tribetune.files import hash_file, whole, without_nan, write_json, write_text
 from tribetune.model.weights import all_finite
 from tribetune.share.card import adapter_card
+from tribetune.share.facts import FORMAT, check_facts
+from tribetune.share.plain_files import check_folder, check_tensor_file, read_plain_json
 
-FORMAT = 1
-"""Version of the bundle's layout."""
+WEIGHTS, FACTS, LORA, CARD, PICTURE = (
+    "adapter_model.safetensors", "tribetune.json", "adapter_config.json", "README.md", "scores.png"
+)  # fmt: skip
+"""All files that a bundle may have."""
 
-_WEIGHTS, _FACTS, _LORA, _CARD = "adapter_model.safetensors", "tribetune.json", "adapter_config.json", "README.md"
+_HASHED = (WEIGHTS, LORA, PICTURE)
+_PEFT_PREFIX = "base_model.model."
+_PEFT_FACTS = ("peft_type", "base_model_name_or_path", "revision", "task_type", "inference_mode")
 
 
 def save_adapter(adapter: Adapter, folder: Path, facts: Mapping[str, Any]) -> None:
@@ -28,26 +34,28 @@ def save_adapter(adapter: Adapter, folder: Path, facts: Mapping[str, Any]) -> No
     Parameters
     ----------
     adapter : Adapter
-        Its tensors go to ``adapter_model.safetensors``.
+        Its tensors go to ``adapter_model.safetensors``; LoRA matrices have the names by which ``PeftModel`` finds them.
     folder : Path
         Replaced where it exists.
     facts : mapping
-        Plain values for ``tribetune.json``: base checkpoint and its hash, minutes, runs, space, lag.
+        Plain values for ``tribetune.json``, see `tribetune.share.facts.Facts`.
 
     Raises
     ------
+    AdaptationError
+        If facts are missing or of the wrong type.
     OSError
         If the disk is full; no half bundle stays.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
     try:
-        with whole(part / _WEIGHTS) as weights:
-            save_file({name: tensor.contiguous() for name, tensor in adapter.tensors.items()}, weights)
-        told = {"format": FORMAT, "method": adapter.method, "trained_weights": adapter.n_weights}
-        _describe(part, {**told, "chosen": dict(adapter.chosen), **facts})
+        with whole(part / WEIGHTS) as weights:
+            save_file({_in_file(name): tensor.contiguous() for name, tensor in adapter.tensors.items()}, weights)
         if adapter.lora:
-            write_json(part / _LORA, {"peft_type": "LORA", **adapter.lora})
+            write_json(part / LORA, _peft_config(adapter.lora, facts.get("base") or {}))
+        told = {"format": FORMAT, "method": adapter.method, "trained_weights": adapter.n_weights}
+        write_facts(part, {**told, "chosen": dict(adapter.chosen), **facts, "files": file_facts(part)})
         part.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
@@ -68,11 +76,41 @@ def add_scores(folder: Path, scores: Mapping[str, Any], verdict: str) -> None:
     verdict : str
         Whether adapting helped, in words.
     """
-    _describe(folder, {**read_facts(folder), "scores": dict(scores), "verdict": verdict})
+    write_facts(folder, {**read_facts(folder), "scores": dict(scores), "verdict": verdict})
+
+
+def write_facts(folder: Path, facts: Mapping[str, Any], called: str = "FOLDER") -> None:
+    """Write ``tribetune.json`` and the card that is made from it.
+
+    Parameters
+    ----------
+    folder : Path
+    facts : mapping
+        See `tribetune.share.facts.Facts`.
+    called : str
+        Where the card says the adapter is found: a folder, or an id on the hub.
+
+    Raises
+    ------
+    AdaptationError
+        If a value is missing or of the wrong type; then nothing is written.
+    """
+    told = check_facts(without_nan(dict(facts)), folder / FACTS)
+    write_json(folder / FACTS, told)
+    write_text(folder / CARD, adapter_card(told, called))
+
+
+def file_facts(folder: Path) -> dict[str, dict[str, Any]]:
+    """SHA-256 and size of a bundle's files, all but facts and card."""
+    return {
+        name: {"sha256": hash_file(folder / name), "size": (folder / name).stat().st_size}
+        for name in _HASHED
+        if (folder / name).is_file()
+    }
 
 
 def load_adapter(folder: Path, base_hash: str | None = None) -> Adapter:
-    """Read a bundle.
+    """Read a bundle of this or an earlier version; nothing in it is run.
 
     Parameters
     ----------
@@ -84,63 +122,87 @@ def load_adapter(folder: Path, base_hash: str | None = None) -> Adapter:
     Raises
     ------
     AdaptationError
-        If it is not a bundle, is damaged, is from a later version, or belongs to another checkpoint.
+        If it is not a bundle, is unsafe or damaged, is from a later version, or belongs to another checkpoint.
     """
     facts = read_facts(folder)
-    if base_hash is not None and facts.get("base", {}).get("hash") != base_hash:
+    base = facts.get("base") or {}
+    if base_hash is not None and base.get("hash") != base_hash:
         raise AdaptationError(
-            f"{folder} was trained on another checkpoint, {facts.get('base', {}).get('name')!r} (the hashes differ)",
+            f"{folder} was trained on another checkpoint, {base.get('name')!r} (the hashes differ)",
             hint="give the checkpoint that tribetune.json names under `base`",
         )
+    check_tensor_file(folder / WEIGHTS)
+    lora = _lora_settings(folder / LORA) if (folder / LORA).exists() else {}
+    _check_hashes(folder, facts)
     try:
-        tensors = load_file(folder / _WEIGHTS)
+        tensors = {_in_memory(name): tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
     except (OSError, SafetensorError) as error:
-        raise AdaptationError(f"{folder / _WEIGHTS} cannot be read: {error}", hint="fetch the adapter again") from error
-    if tensors and tensors.keys() & readout_names() not in FORMS:
-        raise AdaptationError(
-            f"{folder / _WEIGHTS}: holds {', '.join(sorted(tensors))}, expected {_forms()} among them",
-            hint="update tribetune, or fetch the adapter again",
-        )
-    broken = [name for name, tensor in tensors.items() if not all_finite(tensor)]
+        raise AdaptationError(f"{folder / WEIGHTS} cannot be read: {error}", hint="fetch the adapter again") from error
+    adapter = Adapter(facts["method"], tensors, lora, facts["chosen"])
+    try:
+        check_form(adapter)
+    except AdaptationError as error:
+        raise AdaptationError(f"{folder / WEIGHTS}: {error}", hint=error.hint) from error
+    broken = [name for name, tensor in adapter.tensors.items() if not all_finite(tensor)]
     if broken:
-        raise AdaptationError(f"{folder / _WEIGHTS}: {broken[0]} is not finite", hint="fetch the adapter again")
-    lora = _read_json(folder / _LORA) if (folder / _LORA).exists() else {}
-    lora.pop("peft_type", None)
-    return Adapter(facts["method"], tensors, lora, facts.get("chosen", {}))
+        raise AdaptationError(f"{folder / WEIGHTS}: {broken[0]} is not finite", hint="fetch the adapter again")
+    return adapter
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """What ``tribetune.json`` says, checked for its version.
+    """What ``tribetune.json`` says, checked against its schema.
 
     Raises
     ------
     AdaptationError
-        If it is missing, damaged or from a later version.
+        If it is missing, damaged, unsafe or from a later version.
     """
-    if not (folder / _FACTS).is_file():
-        raise AdaptationError(f"{folder} holds no {_FACTS}: not an adapter", hint="give the adapter/ folder of a run")
-    facts = _read_json(folder / _FACTS)
-    if facts.get("format") != FORMAT or not all(isinstance(facts.get(key), str) for key in ("method", "space")):
+    if not (folder / FACTS).is_file():
+        raise AdaptationError(f"{folder} holds no {FACTS}: not an adapter", hint="give the adapter/ folder of a run")
+    check_folder(folder)
+    facts: dict[str, Any] = {"chosen": {}} | check_facts(read_plain_json(folder / FACTS), folder / FACTS)
+    listed = set(facts.get("files", {}))
+    if not listed <= set(_HASHED) or (facts["format"] > 1 and WEIGHTS not in listed):
         raise AdaptationError(
-            f"{folder / _FACTS}: format {facts.get('format')!r}, expected {FORMAT}", hint="update tribetune"
+            f"{folder / FACTS}: files are {', '.join(sorted(listed)) or 'none'}, expected {WEIGHTS} and at most"
+            f" {' and '.join(_HASHED[1:])}",
+            hint="fetch the adapter again",
         )
     return facts
 
 
-def _forms() -> str:
-    return ", or ".join(" and ".join(sorted(form)) for form in FORMS)
+def _check_hashes(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Files are those that the facts tell of, all of them and no other weights or settings."""
+    listed = facts.get("files", {})
+    if facts["format"] > 1 and LORA not in listed and (folder / LORA).exists():
+        raise AdaptationError(f"{folder / LORA} is not among the files that {FACTS} tells of", hint="fetch it again")
+    for name, told in listed.items():
+        path = folder / name
+        if not path.is_file():
+            raise AdaptationError(f"{path} is missing, {FACTS} tells of it", hint="fetch the adapter again")
+        if path.stat().st_size != told["size"] or hash_file(path) != told["sha256"]:
+            raise AdaptationError(f"{path}: its hash is not the one in {FACTS}", hint="fetch the adapter again")
 
 
-def _describe(folder: Path, facts: Mapping[str, Any]) -> None:
-    write_json(folder / _FACTS, facts)
-    write_text(folder / _CARD, adapter_card(facts))
+def _peft_config(lora: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``PeftModel.from_pretrained`` reads."""
+    named = {"base_model_name_or_path": base.get("id") or base.get("name"), "revision": base.get("revision")}
+    return {"peft_type": "LORA", "task_type": None, "inference_mode": True, **named, **lora}
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise AdaptationError(f"{path} cannot be read: {error}", hint="fetch the adapter again") from error
-    if not isinstance(value, dict):
-        raise AdaptationError(f"{path} holds {type(value).__name__}, not keys and values", hint="fetch it again")
-    return value
+def _lora_settings(path: Path) -> dict[str, Any]:
+    found = read_plain_json(path)
+    if found.get("peft_type") != "LORA":
+        raise AdaptationError(f"{path}: peft_type is {found.get('peft_type')!r}, expected LORA", hint="fetch it again")
+    unknown = sorted(set(found) - {*LORA_KEYS, *_PEFT_FACTS})
+    if unknown:
+        raise AdaptationError(f"{path}: setting {unknown[0]!r} is not one of ours", hint="fetch the adapter again")
+    return {name: value for name, value in found.items() if name in LORA_KEYS}
+
+
+def _in_file(name: str) -> str:
+    return _PEFT_PREFIX + name if name.endswith(LORA_MATRICES) else name
+
+
+def _in_memory(name: str) -> str:
+    return name.removeprefix(_PEFT_PREFIX)

@@ -3,39 +3,82 @@
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
+from tribetune.share.facts import CONSENT
+
+_METRICS = (("mean_r", "mean Pearson r over outputs"), ("delta_zero_shot", "over zero-shot"), ("delta_fir", "over FIR"))
 
 
-def adapter_card(facts: Mapping[str, Any]) -> str:
+def adapter_card(facts: Mapping[str, Any], called: str = "FOLDER") -> str:
     """A README in the hub's conventions, from an adapter's facts.
 
     Parameters
     ----------
     facts : mapping
         What ``tribetune.json`` says.
+    called : str
+        Where it is found: a folder, or an id on the hub.
     """
-    base = facts.get("base", {})
-    head = {
-        "library_name": "tribetune",
-        "base_model": base.get("name"),
-        "base_model_relation": "adapter",
-        "license": base.get("licence", "other"),
-        "pipeline_tag": "other",
-        "tags": ["fMRI", "brain-encoding", "tribe", facts["method"]],
-    }
+    base = facts.get("base") or {}
+    parts = [
+        f"---\n{_head(facts, base)}\n---",
+        f"# Adapter of {base.get('name')} for one subject",
+        _what_it_is(facts),
+        f"## Held-out scores\n\n{_scores(facts)}",
+        f"## Use\n\n{_use(base, called)}",
+        f"## Where it comes from\n\n{_origin(facts, base)}",
+        f"## Consent and limits\n\n{_limits(facts)}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(facts: Mapping[str, Any], base: Mapping[str, Any]) -> str:
+    from huggingface_hub import ModelCardData
+
+    licence = (facts.get("sharing") or {}).get("licence") or base.get("licence", "other")
+    results = _results(facts)
+    data = ModelCardData(
+        base_model=base.get("id") or base.get("name"),
+        library_name="tribetune",
+        license=licence,
+        pipeline_tag="other",
+        tags=["fMRI", "brain-encoding", "tribe", "tribetune", "adapter", facts["method"]],
+        model_name=f"{facts['method']} of {base.get('name')}" if results else None,
+        eval_results=results or None,
+        base_model_relation="adapter",
+    )
+    return data.to_yaml().strip()
+
+
+def _results(facts: Mapping[str, Any]) -> list[Any]:
+    """For ``model-index``; what is undefined is left out."""
+    from huggingface_hub import EvalResult
+
+    scores = facts.get("scores") or {}
+    found = []
+    for key, name in _METRICS:
+        value = scores.get(key)
+        mean = value.get("mean") if isinstance(value, Mapping) else value
+        if mean is None or mean != mean:
+            continue
+        found.append(
+            EvalResult(
+                task_type="other",
+                task_name="brain encoding",
+                dataset_type="private",
+                dataset_name="held-out runs of the same subject",
+                metric_type="pearsonr",
+                metric_name=name,
+                metric_value=round(float(mean), 4),
+            )
+        )
+    return found
+
+
+def _what_it_is(facts: Mapping[str, Any]) -> str:
     return (
-        f"---\n{yaml.safe_dump(head, sort_keys=False)}---\n\n"
-        f"# Adapter of {base.get('name')} for one subject\n\n"
         f"Method `{facts['method']}`, {facts.get('trained_weights', 0):,} trained weights,"
-        f" {facts.get('calibration_minutes', 0):.1f} minutes of BOLD in {facts.get('space')},"
-        f" lag {facts.get('lag_s')} s, cleaning `{facts.get('cleaning')}`.\n\n"
-        f"## Held-out scores\n\n{_scores(facts)}\n\n"
-        "## Use\n\n"
-        f"```\ntribetune predict {base.get('name')} --adapter FOLDER film.mp4 --out predictions\n```\n\n"
-        "## Limits\n\n"
-        "Derived from one person's brain data, which it may help to identify: share it only within that person's"
-        " consent. It predicts responses to stimuli like those it was calibrated on; it is no diagnostic instrument"
-        " and says nothing about a person's thoughts.\n"
+        f" {facts.get('calibration_minutes') or 0:.1f} minutes of BOLD in {facts.get('space')},"
+        f" lag {facts.get('lag_s')} s, cleaning `{facts.get('cleaning')}`."
     )
 
 
@@ -44,8 +87,53 @@ def _scores(facts: Mapping[str, Any]) -> str:
     if scores is None:
         return "Not scored."
     low, high = scores["interval"]
-    return (
-        f"Mean Pearson r {scores['mean_r']:.3f} over {scores['n_outputs']:,} outputs (95 % interval {low:.3f} to"
-        f" {high:.3f}; 95 % of predictions at the wrong time stay below {scores['null_95']:.3f}).\n\n"
-        f"{facts.get('verdict', '')}"
+    text = (
+        f"Mean Pearson r {_r(scores['mean_r'])} over {scores['n_outputs']:,} outputs (95 % interval {_r(low)} to"
+        f" {_r(high)}; 95 % of predictions at the wrong time stay below {_r(scores.get('null_95'))})."
     )
+    picture = "![Held-out scores on the cortex](scores.png)\n\n" if "scores.png" in facts.get("files", {}) else ""
+    return f"{picture}{text}\n\n{facts.get('verdict') or ''}".strip()
+
+
+def _use(base: Mapping[str, Any], called: str) -> str:
+    checkpoint = base.get("id") or base.get("name")
+    return (
+        f"```\ntribetune predict {checkpoint} --adapter {called} film.mp4 --out predictions\n```\n\n"
+        "```python\n"
+        "from tribetune import Tribe, load_adapter\n"
+        f'model = load_adapter("{called}").apply(Tribe.from_pretrained("{checkpoint}"))\n'
+        "bold = model(features, subjects=torch.zeros(1, dtype=int))  # row 0 is the subject's; at 1 Hz\n"
+        "```"
+    )
+
+
+def _origin(facts: Mapping[str, Any], base: Mapping[str, Any]) -> str:
+    split, ceiling, leakage = (facts.get(key) or {} for key in ("split", "ceiling", "leakage"))
+    rows = {
+        "base checkpoint": " @ ".join(filter(None, [base.get("id") or base.get("name"), base.get("revision")])),
+        "its SHA-256": base.get("hash"),
+        "trained on": ", ".join(facts.get("runs") or []),
+        "repetition time": f"{facts['t_r']:g} s" if facts.get("t_r") else None,
+        "modalities": ", ".join(facts.get("modalities") or []),
+        "encoders": facts.get("encoders"),
+        "tested on": ", ".join(split.get("test") or []),
+        "noise ceiling": ceiling.get("kind", "none"),
+        "checked for leakage": "; ".join(leakage.get("checked") or []),
+    }
+    return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows.items() if value)
+
+
+def _limits(facts: Mapping[str, Any]) -> str:
+    sharing = facts.get("sharing") or {}
+    consent = CONSENT.get(sharing.get("consent", "project"))
+    contact = f" Contact: {sharing['contact']}." if sharing.get("contact") else ""
+    told = f"Consent: {consent}.{contact}\n\n" if sharing else ""
+    return (
+        f"{told}Derived from one person's brain data, which it may help to identify: share it only within that"
+        " person's consent. It predicts responses to stimuli like those it was calibrated on. Do not use it to identify"
+        " a person, to infer what someone thinks or feels, for diagnosis, or for any decision about a person."
+    )
+
+
+def _r(value: float | None) -> str:
+    return "undefined" if value is None or value != value else f"{value:.3f}"

@@ -23,10 +23,12 @@ from tribetune.progress import Progress, Silent
 from tribetune.recipe.file import dump_recipe, read_recipe
 from tribetune.recipe.schema import Recipe
 from tribetune.share.bundle import add_scores, load_adapter, save_adapter
+from tribetune.share.probe import record_probe
 from tribetune.splits import Part
 from tribetune.study.alignment import lag_note
 from tribetune.study.baselines import fir_baseline, zero_shot_calibration
 from tribetune.study.checks import check_change, weights_digest
+from tribetune.study.facts import adapter_facts
 from tribetune.study.ladder import climb_sentence, climbed
 from tribetune.study.native import at_own_t_r
 from tribetune.study.prepare import Prepared, prepare
@@ -192,7 +194,7 @@ def _fit_and_save(
     adapter = _fitted(study, method, settings, progress)
     if adapter.tensors:
         check_change(study.tribe, adapter, study.calibration[0], before)
-    save_adapter(adapter, place, study.facts)
+    save_adapter(adapter, place, {**adapter_facts(study), "probe": record_probe(adapter, study.tribe)})
     return {"n_weights": np.asarray(adapter.n_weights)}
 
 

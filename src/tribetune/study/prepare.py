@@ -1,6 +1,6 @@
 """From a recipe to aligned runs, split and cut: what every method and baseline starts from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Bool
 
 from tribetune.adapt.base import Base
+from tribetune.arrays import hash_plain
 from tribetune.errors import BoldError, FeatureError
 from tribetune.features.encoders import Encoders, encoders, named_set, pick_device
-from tribetune.features.extract import Features, extract
+from tribetune.features.extract import EVENT_KINDS, Features, extract
 from tribetune.model.checkpoint import checkpoint_hash
 from tribetune.model.inputs import longest_window
 from tribetune.model.tribe import Tribe
@@ -55,6 +56,8 @@ class Prepared:
         Every run, its cleaned BOLD still to be read.
     notes : list of str
         What a reader of the results must know.
+    identities : mapping of modality to str
+        Hash of all that decides what its encoder makes; none of features that were imported.
     """
 
     recipe: Recipe
@@ -66,6 +69,7 @@ class Prepared:
     encoders: str
     runs: Mapping[str, StudyRun] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    identities: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def calibration(self) -> list[Window]:
@@ -117,24 +121,6 @@ class Prepared:
         """What was taken out of BOLD, with every threshold, in plain values."""
         return Reader(self.recipe.data, bold_cache(self.recipe)).cleaning
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What an adapter's ``tribetune.json`` says about where it came from."""
-        data = self.recipe.data
-        return {
-            "base": dict(self.base),
-            "calibration_minutes": self.calibration_minutes,
-            "runs": [part.aligned.label for part in self.split.training],
-            "space": data.space,
-            "n_outputs": int(self.split.test[0].aligned.bold.shape[1]),
-            "cleaning": data.cleaning,
-            "cleaning_choices": self.cleaning,
-            "lag_s": self.recipe.windows.hemodynamic_lag_s,
-            "window_s": self.recipe.windows.duration_s,
-            "modalities": list(self.recipe.features.modalities),
-            "encoders": self.encoders if Path(self.encoders).name == self.encoders else OWN_FOLDER,
-        }
-
     def held_out(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Mask (n_samples,), BOLD (n_samples, n_outputs) and run of every sample of the test parts, in order."""
         parts = self.split.test
@@ -174,8 +160,8 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
     media = [event.file for run in runs for event in run.timeline.events if event.file]
     inputs = tuple(dict.fromkeys([path for run in runs for path in run.inputs] + media))
     timelines = {run.label: timeline_digest(run.timeline) for run in runs}
-    named = {run.label: run for run in runs}
-    return Prepared(recipe, tribe, base, split, inputs, timelines, chosen.name, named, notes)
+    named, made = {run.label: run for run in runs}, _identities(chosen, runs, recipe.features.modalities)
+    return Prepared(recipe, tribe, base, split, inputs, timelines, chosen.name, named, notes, made)
 
 
 def bold_cache(recipe: Recipe) -> Path:
@@ -235,6 +221,12 @@ def _features(recipe: Recipe, run: StudyRun, chosen: Encoders, progress: Progres
         choice.device,
         lambda what, share: progress.advance(f"{run.label}: {what}", share),
     )
+
+
+def _identities(chosen: Encoders, runs: list[StudyRun], modalities: Sequence[str]) -> dict[str, str]:
+    """Of the encoders that had something to encode; imported features have none."""
+    shown = [name for name in modalities if any(run.timeline.of_kind(EVENT_KINDS[name]) for run in runs)]
+    return {name: hash_plain(chosen[name].identity) for name in shown if name in chosen.by_modality}
 
 
 def _mismatches(recipe: Recipe, tribe: Tribe) -> list[str]:

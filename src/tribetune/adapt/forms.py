@@ -1,0 +1,92 @@
+"""Which tensors and settings make an adapter: what a file from elsewhere is held against before anything is built."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from tribetune.adapt.adapter import BIAS, FORMS, GAIN, LEFT, LORA_KEYS, LORA_MATRICES, RIGHT, WEIGHTS, Adapter
+from tribetune.errors import AdaptationError
+from tribetune.model.trunk import ATTENTION_LINEARS, FEEDFORWARD_LINEARS
+
+_AXES = {
+    WEIGHTS: ("inputs", "outputs"),
+    BIAS: ("outputs",),
+    GAIN: ("outputs",),
+    LEFT: ("inputs", "ranks"),
+    RIGHT: ("ranks", "outputs"),
+}
+_LINEARS = ATTENTION_LINEARS + FEEDFORWARD_LINEARS
+
+
+def check_form(adapter: Adapter) -> None:
+    """Refuse tensors and settings that no method makes.
+
+    Parameters
+    ----------
+    adapter : Adapter
+        As read from a file.
+
+    Raises
+    ------
+    AdaptationError
+        If tensors are missing or unknown, or do not fit each other or the LoRA settings.
+    """
+    matrices = {name: tensor for name, tensor in adapter.tensors.items() if name.endswith(LORA_MATRICES)}
+    readout = {name: tensor for name, tensor in adapter.tensors.items() if name not in matrices}
+    faults = _readout_faults(readout) if adapter.tensors else []
+    if matrices or adapter.lora:
+        faults += _setting_faults(adapter.lora) or _matrix_faults(matrices, adapter.lora["r"])
+    if faults:
+        raise AdaptationError("; ".join(faults), hint="fetch the adapter again, or update tribetune")
+
+
+def _readout_faults(tensors: Mapping[str, Tensor]) -> list[str]:
+    if frozenset(tensors) not in FORMS:
+        known = ", or ".join(" with ".join(sorted(form)) for form in FORMS)
+        return [f"holds {', '.join(sorted(tensors)) or 'LoRA matrices only'}, expected {known}"]
+    faults = [
+        f"{name} is {tuple(tensor.shape)}, expected {len(_AXES[name])} axes"
+        for name, tensor in tensors.items()
+        if tensor.ndim != len(_AXES[name])
+    ]
+    return faults or [
+        " and ".join(f"{name} has {n} {axis}" for name, n in sizes.items())
+        for axis in ("outputs", "ranks")
+        if len(set((sizes := _sizes(tensors, axis)).values())) > 1
+    ]
+
+
+def _sizes(tensors: Mapping[str, Tensor], axis: str) -> dict[str, int]:
+    return {name: tensor.shape[_AXES[name].index(axis)] for name, tensor in tensors.items() if axis in _AXES[name]}
+
+
+def _setting_faults(lora: Mapping[str, Any]) -> list[str]:
+    if unknown := sorted(set(lora) - set(LORA_KEYS)):
+        return [f"LoRA setting {unknown[0]!r} is unknown, expected {', '.join(LORA_KEYS)}"]
+    targets = lora.get("target_modules")
+    right = {
+        "r": type(lora.get("r")) is int,
+        "lora_alpha": _is_number(lora.get("lora_alpha")),
+        "target_modules": isinstance(targets, list) and bool(targets) and all(name in _LINEARS for name in targets),
+        "lora_dropout": _is_number(lora.get("lora_dropout")),
+        "bias": lora.get("bias") == "none",
+    }
+    return [f"LoRA setting {name} is {lora.get(name)!r}" for name, fits in right.items() if not fits]
+
+
+def _matrix_faults(matrices: Mapping[str, Tensor], rank: int) -> list[str]:
+    """Matrices without their partner or of another rank: peft would make room for any rank that the settings say."""
+    ins, outs = ({name.removesuffix(end) for name in matrices if name.endswith(end)} for end in LORA_MATRICES)
+    if ins != outs or not ins:
+        return [f"LoRA matrices of {', '.join(sorted(ins ^ outs)) or 'no layer'} are not in pairs"]
+    return [
+        f"{name} is {tuple(tensor.shape)}, but LoRA's rank is {rank}"
+        for name, tensor in matrices.items()
+        if tensor.ndim != 2 or tensor.shape[0 if name.endswith(LORA_MATRICES[0]) else 1] != rank
+    ]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
