@@ -1,7 +1,7 @@
 """What is too long for the gate: simulated subjects, killed runs, real listeners, trained judges. Figures go to LOG.md.
 
 Use: ``python benchmarks/evidence.py [--only CAMPAIGN]… [--data FOLDER] [--dry]``; campaigns: seeds, kills, alice,
-feature-kills, blockwise, honesty
+feature-kills, blockwise, honesty, leaks
 """
 
 import argparse
@@ -163,6 +163,13 @@ def honesty(scratch: Path, data: Path) -> list[str]:  # noqa: ARG001
     return judge.report(200, 500)
 
 
+def leaks(scratch: Path, data: Path) -> list[str]:  # noqa: ARG001
+    """The leak guard on clean cohorts and on planted copies."""
+    import leaks as judge
+
+    return judge.measure(scratch)
+
+
 CAMPAIGNS: dict[str, Callable[[Path, Path], list[str]]] = {
     "seeds": seeds,
     "kills": kills,
@@ -170,6 +177,7 @@ CAMPAIGNS: dict[str, Callable[[Path, Path], list[str]]] = {
     "feature-kills": feature_kills,
     "blockwise": blockwise,
     "honesty": honesty,
+    "leaks": leaks,
 }
 
 

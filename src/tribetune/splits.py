@@ -25,10 +25,13 @@ class Part:
         A run; where only a stretch of it is used, cleaned on that stretch alone and masked elsewhere.
     span : tuple of int
         Start and stop, seconds from the timeline's start.
+    cleaned_on : tuple of int or None
+        The samples whose line and scale were taken out of the stretch; None: those of the whole run.
     """
 
     aligned: AlignedRun
     span: tuple[int, int]
+    cleaned_on: tuple[int, int] | None = None
 
     @property
     def mask(self) -> Bool[np.ndarray, " time"]:
@@ -193,10 +196,15 @@ def windows_of(parts: Sequence[Part], window_s: float = WINDOW_S, stride_s: floa
     return [window for window in windows if window.mask.any()]
 
 
+def is_called(aligned: AlignedRun, name: str | int) -> bool:
+    """Whether a name in a recipe means this run: its entity (``2`` is also run ``02``) or its label."""
+    return _bare(name) in (_bare(aligned.run), aligned.label)
+
+
 def _chosen(aligned: Sequence[AlignedRun], names: Sequence[str | int]) -> list[AlignedRun]:
     found = []
     for name in names:
-        runs = [run for run in aligned if _bare(name) in (_bare(run.run), run.label)]
+        runs = [run for run in aligned if is_called(run, name)]
         if len(runs) != 1:
             fault = "stands for " + _names(runs) if runs else "is not there"
             raise BoldError(
@@ -231,4 +239,4 @@ def _own_part(aligned: AlignedRun, span: tuple[int, int]) -> Part:
     mask[rows] = aligned.mask[rows]
     where = f"{aligned.label}, {span[0]}-{span[1]} s"
     bold[rows] = standardise(aligned.bold[rows], aligned.mask[rows], where)
-    return Part(replace(aligned, bold=bold, mask=mask), span)
+    return Part(replace(aligned, bold=bold, mask=mask), span, span)

@@ -8,6 +8,7 @@ import yaml
 from tribetune.bold.clean import clean
 from tribetune.bold.tables import TableSpec, read_table
 from tribetune.errors import BoldError, LeakageError, RecipeError
+from tribetune.evaluate.leaks import KINDS
 from tribetune.model.checkpoint import load_checkpoint, save_checkpoint
 from tribetune.share.bundle import load_adapter, read_facts
 from tribetune.share.probe import check_probe
@@ -61,7 +62,7 @@ def test_the_run_folder_holds_what_was_done(finished, study_folder):
     assert facts["runs"] == [f"sub-01_run-{run}" for run in (1, 2, 3)]
     assert (facts["t_r"], facts["split"]["by"], facts["split"]["test"]) == (2.0, "run", ["sub-01_run-4"])
     assert facts["leakage"]["found"] == []
-    assert len(facts["leakage"]["checked"]) == 2
+    assert len(facts["leakage"]["checked"]) == len(KINDS) == 8
     assert set(facts["encoder_identities"]) == {"text"}
     assert facts["scores"]["delta_fir"]["mean"] == pytest.approx(
         saved["rows"][2]["mean_r"] - saved["rows"][1]["mean_r"]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tribetune.cli.command import command
-from tribetune.cli.options import AsJson, NewFolder, Out, Overrides, RecipeName, Stimuli, Words
+from tribetune.cli.options import AllowLeakage, AsJson, NewFolder, Out, Overrides, RecipeName, Stimuli, Words
 from tribetune.cli.stderr import shown_progress
 from tribetune.cli.table import print_json, print_result
 
@@ -34,13 +34,19 @@ def demo(
     print_result(result, as_json, result.picture)
 
 
-def adapt(recipe: RecipeName, overrides: Overrides = None, out: Out = None, as_json: AsJson = False) -> None:
+def adapt(
+    recipe: RecipeName,
+    overrides: Overrides = None,
+    out: Out = None,
+    allow_leakage: AllowLeakage = "",
+    as_json: AsJson = False,
+) -> None:
     """Adapt a checkpoint to one subject and score it on held-out data beside zero-shot and FIR."""
     from tribetune.shipped import find_recipe
     from tribetune.study import adapt as study
 
     with shown_progress() as progress:
-        result = study.adapt(str(find_recipe(recipe)), overrides or [], out, progress)
+        result = study.adapt(str(find_recipe(recipe)), overrides or [], out, progress, allow_leakage=allow_leakage)
     print_result(result, as_json)
 
 

@@ -11,6 +11,9 @@ Overrides = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where to save; default runs/NAME.")]
 NewFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write.")]
+AllowLeakage = Annotated[
+    str, typer.Option("--allow-leakage", metavar="REASON", help="Go on in spite of leaks; the reason goes on record.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Stimuli = Annotated[
     list[Path] | None, typer.Argument(metavar="STIMULUS...", help="One stimulus: a film, a sound, or both.")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,9 @@ FORMAT = 1
 """Version of our layout; a reader refuses a newer one."""
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
+
+TRAINING = "training.json"
+"""How it was trained and, under ``stimuli``, on what; where there is one."""
 
 _MAX_CONFIG_BYTES = 5_000_000
 _CHECK_STEPS = 20
@@ -162,6 +166,9 @@ def convert(source: str | Path, out: str | Path) -> Path:
             raise CheckpointError(
                 f"{out}: {differing[0]} differs after conversion", hint="is the disk sound? try again"
             )
+        trained_on = find_checkpoint(source) / TRAINING
+        if trained_on.is_file():
+            shutil.copyfile(trained_on, copy / TRAINING)
         copy.replace(out)
     return out
 

@@ -141,3 +141,6 @@ class Recipe(Section):
     windows: Windows = Windows()
     adaptation: Adaptation
     evaluation: Evaluation = Evaluation()
+    chosen_on: dict[str, list[str | int]] = Field({})
+    """Runs by which a value of this recipe was chosen, under its key: ``{windows.hemodynamic_lag_s: [1, 2]}``. A test
+    run among them is a leak."""

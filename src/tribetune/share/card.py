@@ -23,7 +23,7 @@ def adapter_card(facts: Mapping[str, Any], called: str = "FOLDER") -> str:
         f"---\n{_head(facts, base)}\n---",
         f"# Adapter of {base.get('name')} for one subject",
         _what_it_is(facts),
-        f"## Held-out scores\n\n{_scores(facts)}",
+        f"## Held-out scores\n\n{_leakage(facts)}{_scores(facts)}",
         f"## Use\n\n{_use(base, called)}",
         f"## Where it comes from\n\n{_origin(facts, base)}",
         f"## Consent and limits\n\n{_limits(facts)}",
@@ -80,6 +80,15 @@ def _what_it_is(facts: Mapping[str, Any]) -> str:
         f" {facts.get('calibration_minutes') or 0:.1f} minutes of BOLD in {facts.get('space')},"
         f" lag {facts.get('lag_s')} s, cleaning `{facts.get('cleaning')}`."
     )
+
+
+def _leakage(facts: Mapping[str, Any]) -> str:
+    """What of the test reached the training, where someone allowed it; nothing where nothing did."""
+    leakage = facts.get("leakage") or {}
+    if not leakage.get("found"):
+        return ""
+    found = "\n".join(f"- {told}" for told in leakage["found"])
+    return f"**These scores are not held out.** Leakage was allowed because: {leakage.get('allowed')}\n\n{found}\n\n"
 
 
 def _scores(facts: Mapping[str, Any]) -> str:

@@ -81,6 +81,8 @@ class Leakage(_Part):
 
     checked: list[str]
     found: list[str]
+    allowed: str = ""
+    """Why the adapter was made in spite of what was found."""
 
 
 class Sharing(_Part):

@@ -30,11 +30,12 @@ from tribetune.study.baselines import fir_baseline, zero_shot_calibration
 from tribetune.study.checks import check_change, weights_digest
 from tribetune.study.facts import adapter_facts
 from tribetune.study.ladder import climb_sentence, climbed
+from tribetune.study.leaks import guard, made_decisions, record_decisions
 from tribetune.study.native import at_own_t_r
 from tribetune.study.prepare import Prepared, prepare
 from tribetune.study.provenance import provenance
 from tribetune.study.settings import plain_settings
-from tribetune.study.stages import RunFolder, open_run
+from tribetune.study.stages import RunFolder, check_run, open_run
 from tribetune.timing import OUTPUT_HZ
 from tribetune.windows import joined_how
 
@@ -84,7 +85,12 @@ class Wanted:
 
 
 def adapt(
-    recipe_path: str, overrides: Sequence[str], out: Path | None, progress: Progress | None = None
+    recipe_path: str,
+    overrides: Sequence[str],
+    out: Path | None,
+    progress: Progress | None = None,
+    *,
+    allow_leakage: str = "",
 ) -> AdaptResult:
     """Adapt to one subject as a recipe says; a run that was killed goes on where it stopped.
 
@@ -97,6 +103,8 @@ def adapt(
     out : Path, optional
         Run folder; ``runs/<name>`` when left out.
     progress : Progress, optional
+    allow_leakage : str
+        Why to go on in spite of leaks from test to training; empty: they are refused.
 
     Raises
     ------
@@ -106,18 +114,28 @@ def adapt(
     recipe = read_recipe(recipe_path, overrides)
     settings = recipe.adaptation.model_dump(exclude={"method"})
     folder = out or Path("runs") / recipe.name
-    return adapt_methods(recipe, {recipe.adaptation.method: settings}, folder, progress or Silent())
+    methods: Mapping[str, Mapping[str, Any]] = {recipe.adaptation.method: settings}
+    return adapt_methods(recipe, methods, folder, progress or Silent(), allow_leakage=allow_leakage)
 
 
 def adapt_methods(
-    recipe: Recipe, methods: Mapping[str, Mapping[str, Any]], path: Path, progress: Progress
+    recipe: Recipe,
+    methods: Mapping[str, Mapping[str, Any]],
+    path: Path,
+    progress: Progress,
+    *,
+    allow_leakage: str = "",
 ) -> AdaptResult:
     """Fit several methods on the same calibration data; each has its settings, and its ``adapter`` folder."""
     progress.step("Reading checkpoint, BOLD and stimuli")
     study = prepare(recipe, progress)
     if note := lag_note(study.split, recipe.windows.hemodynamic_lag_s):
         study.notes.append(note)
-    folder = open_run(path, {"recipe": recipe.model_dump(mode="json"), "methods": list(methods), **study.fingerprint})
+    told = {"recipe": recipe.model_dump(mode="json"), "methods": list(methods), **study.fingerprint}
+    check_run(path, told)
+    progress.step("Looking for leaks from test to training")
+    leakage = guard(study, path, allow_leakage)
+    folder = open_run(path, told)
     write_text(path / "recipe.yaml", dump_recipe(recipe))
     facts = provenance(recipe.seed, study.base, study.inputs, study.timelines)
     write_json(path / "provenance.json", facts | {"cleaning": study.cleaning})
@@ -127,6 +145,7 @@ def adapt_methods(
     for method, place in places.items():
         progress.step(f"Adapting: {method}")
         _adapted(study, folder, fitted, Wanted(method, dict(methods[method]), place), progress)
+    record_decisions(study, leakage, path, made_decisions(study, places))
     progress.step("Scoring on held-out data")
     bootstrap, nulls = _scored(study, fitted)
     sentence = verdict(bootstrap, list(places))

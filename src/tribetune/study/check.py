@@ -9,6 +9,7 @@ from tribetune.recipe.pretraining import PretrainRecipe
 from tribetune.recipe.schema import Recipe
 from tribetune.splits import Split
 from tribetune.study.alignment import lag_note
+from tribetune.study.leaks import enforce, find_leaks
 from tribetune.study.prepare import prepare
 
 
@@ -50,6 +51,10 @@ def _check_study(recipe: Recipe) -> list[str]:
         f" of {recipe.windows.duration_s:g} s",
         f"zero-shot: {'defined' if study.has_zero_shot else 'not defined, readouts start from zero'}",
     ]
+    leakage = find_leaks(study)
+    enforce(leakage)
+    lines += [f"repeat: {leak.test} and {leak.training}: {leak.told}" for leak in leakage.repeats]
+    lines.append("leaks from test to training: none" + "".join(f"; {told}" for told in leakage.unchecked))
     contradiction = lag_note(split, recipe.windows.hemodynamic_lag_s)
     return [*lines, *study.notes, *([contradiction] if contradiction else [])]
 

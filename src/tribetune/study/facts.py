@@ -30,7 +30,7 @@ def adapter_facts(study: Prepared) -> dict[str, Any]:
         "encoders": study.encoders if Path(study.encoders).name == study.encoders else OWN_FOLDER,
         "encoder_identities": dict(study.identities),
         "split": _split(study),
-        "leakage": _leakage(study),
+        "leakage": {"checked": [], "found": [], **study.leakage},
     }
 
 
@@ -46,12 +46,3 @@ def _split(study: Prepared) -> dict[str, Any]:
     labels = {name: [part.aligned.label for part in getattr(study.split, name)] for name in parts}
     gap = {"gap_s": choice.gap_s} if isinstance(choice, BlockSplit) else {}
     return {"by": choice.by, **labels, **gap}
-
-
-def _leakage(study: Prepared) -> dict[str, Any]:
-    """What `prepare` refuses: a study that came this far has none of it."""
-    choice = study.recipe.data.split
-    checked = ["no sample is on two sides of the split", "no film, sound or words of a test run were trained on"]
-    if isinstance(choice, BlockSplit):
-        checked[1] = f"{choice.gap_s:g} s between blocks of the run, each cleaned on its own"
-    return {"checked": checked, "found": []}

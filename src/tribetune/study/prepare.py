@@ -25,7 +25,7 @@ from tribetune.splits import Split, check_enough, limit_calibration, split_by_bl
 from tribetune.study.bold import Reader
 from tribetune.study.provenance import short_names
 from tribetune.study.runs import StudyRun, aligned_run, file_runs, table_runs
-from tribetune.study.stimuli import check_stimuli, check_usable, timeline_digest
+from tribetune.study.stimuli import check_usable, timeline_digest
 from tribetune.timing import FEATURE_HZ
 from tribetune.windows import AlignedRun, Window
 
@@ -58,6 +58,8 @@ class Prepared:
         What a reader of the results must know.
     identities : mapping of modality to str
         Hash of all that decides what its encoder makes; none of features that were imported.
+    leakage : dict
+        What the leak guard looked for and found, and why leaks were allowed; empty before it looked.
     """
 
     recipe: Recipe
@@ -70,6 +72,7 @@ class Prepared:
     runs: Mapping[str, StudyRun] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     identities: Mapping[str, str] = field(default_factory=dict)
+    leakage: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def calibration(self) -> list[Window]:
@@ -156,7 +159,6 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
         aligned.append(aligned_run(run, features, recipe.windows.hemodynamic_lag_s, cache))
     split = limit_calibration(_split(recipe, aligned), recipe.data.calibration_minutes)
     check_enough(split, recipe.windows.duration_s)
-    check_stimuli(split, {run.label: run.timeline for run in runs})
     media = [event.file for run in runs for event in run.timeline.events if event.file]
     inputs = tuple(dict.fromkeys([path for run in runs for path in run.inputs] + media))
     timelines = {run.label: timeline_digest(run.timeline) for run in runs}

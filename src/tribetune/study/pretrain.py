@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from tribetune.datamodule import Cutting, WindowDataModule
+from tribetune.evaluate.duplicates import plain_words, word_sketch
 from tribetune.features.encoders import Encoders, encoders
 from tribetune.features.extract import extract
 from tribetune.files import hash_file, write_json
-from tribetune.model.checkpoint import save_checkpoint
+from tribetune.model.checkpoint import TRAINING, save_checkpoint
 from tribetune.model.tribe import TribeConfig
 from tribetune.pretrain.fit import Training, keep_unseen, pretrain_tribe
 from tribetune.progress import Progress, Silent
@@ -17,8 +18,10 @@ from tribetune.recipe.data import Data, RunSplit
 from tribetune.recipe.file import read_pretrain_recipe
 from tribetune.recipe.pretraining import PretrainRecipe
 from tribetune.simulate.cohort import simulate
+from tribetune.simulate.dataset import Layout
 from tribetune.simulate.settings import CohortSettings
 from tribetune.splits import Split, split_by_run
+from tribetune.stimulus.words import read_words
 from tribetune.study.runs import aligned_run, file_runs
 from tribetune.windows import AlignedRun
 
@@ -73,8 +76,19 @@ def pretrain(recipe_path: str, overrides: Sequence[str], out: Path | None, progr
     tribe = keep_unseen(tribe) if choice.keep == "unseen" else tribe
     save_checkpoint(tribe, folder, half=True)
     facts = {"recipe": hash_file(Path(recipe_path)), "seconds": time.perf_counter() - begin, "history": history}
-    write_json(folder / "training.json", facts)
+    shown = film_stimuli(bids, [run for run in range(1, cohort.runs + 1) if run not in recipe.validation_runs])
+    write_json(folder / TRAINING, {**facts, "stimuli": shown})
     return folder
+
+
+def film_stimuli(bids: Path, films: Sequence[int]) -> list[dict[str, Any]]:
+    """Films of a simulated cohort as a checkpoint's training list names them."""
+    layout, found = Layout(bids), []
+    for film in films:
+        words = plain_words([event.text for event in read_words(layout.words(film))])
+        name, content = layout.film(film).name, hash_file(layout.film(film))
+        found.append({"name": name, "files": [content], "words": list(word_sketch(words))})
+    return found
 
 
 def encoder_facts(chosen: Encoders, modalities: Sequence[str]) -> dict[str, Any]:

@@ -55,6 +55,10 @@ class RunFolder:
         return self.path / "stages" / f"{stage}.safetensors"
 
 
+REFUSED = "leakage.json"
+"""All that a run leaves whose data leak from test to training: the same folder may be used again."""
+
+
 def open_run(path: Path, fingerprint: Mapping[str, Any]) -> RunFolder:
     """Begin a run, or go on with one that the same study began.
 
@@ -70,9 +74,24 @@ def open_run(path: Path, fingerprint: Mapping[str, Any]) -> RunFolder:
     RecipeError
         If the folder holds the results of another study.
     """
-    path.mkdir(parents=True, exist_ok=True)
-    marker = path / "stages" / "fingerprint.json"
-    wanted = json.loads(json.dumps(fingerprint))
+    check_run(path, fingerprint)
+    marker = _marker(path)
+    if marker.is_file():
+        _sweep(path)
+    else:
+        write_json(marker, json.loads(json.dumps(fingerprint)))
+    return RunFolder(path)
+
+
+def check_run(path: Path, fingerprint: Mapping[str, Any]) -> None:
+    """Refuse a folder that holds something else; as `open_run`, and nothing is written.
+
+    Raises
+    ------
+    RecipeError
+        If the folder holds the results of another study, or other files.
+    """
+    marker, wanted = _marker(path), json.loads(json.dumps(fingerprint))
     if marker.is_file():
         found = json.loads(marker.read_text(encoding="utf-8"))
         if found != wanted:
@@ -81,12 +100,12 @@ def open_run(path: Path, fingerprint: Mapping[str, Any]) -> RunFolder:
                 f"{path} holds another study: {', '.join(changed)} changed since it began",
                 hint="give --out another folder, or remove this one",
             )
-        _sweep(path)
-    elif any(path.iterdir()):
+    elif path.is_dir() and any(found.name != REFUSED for found in path.iterdir()):
         raise RecipeError(f"{path} is not empty and holds no run of tribetune", hint="give --out another folder")
-    else:
-        write_json(marker, wanted)
-    return RunFolder(path)
+
+
+def _marker(path: Path) -> Path:
+    return path / "stages" / "fingerprint.json"
 
 
 def _sweep(path: Path) -> None:

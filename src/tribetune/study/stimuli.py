@@ -1,15 +1,14 @@
-"""What a study's runs show: their timelines, whether the model can use them, and that none is on both sides."""
+"""What a study's runs show: their timelines, and whether the model can use them."""
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from tribetune.errors import FeatureError, LeakageError, StimulusError
+from tribetune.errors import FeatureError, StimulusError
 from tribetune.features.extract import EVENT_KINDS
 from tribetune.model.tribe import Tribe
 from tribetune.recipe.data import Tables
-from tribetune.splits import Split
 from tribetune.stimulus.timeline import Timeline, timeline_of_files
 
 
@@ -54,37 +53,7 @@ def table_stimulus(tables: Tables, subject: str, run: str) -> Timeline:
     return timeline_of_files([paths[0]] if paths[0] else [], paths[1])
 
 
-def check_stimuli(split: Split, timelines: Mapping[str, Timeline]) -> None:
-    """Refuse a test run whose film, sound or words a training run shows, too.
-
-    Parameters
-    ----------
-    split : Split
-    timelines : mapping of run label to Timeline
-
-    Raises
-    ------
-    LeakageError
-        Naming both runs.
-    """
-    shown = {label: _shown(timeline) for label, timeline in timelines.items()}
-    for test in split.test:
-        for training in split.training:
-            one, other = test.aligned.label, training.aligned.label
-            if one != other and shown[one] & shown[other]:
-                raise LeakageError(
-                    f"{one} is held out, but {other}, which is trained on, has the same stimulus",
-                    hint="put both on the same side of data.split",
-                )
-
-
 def timeline_digest(timeline: Timeline) -> str:
     """Hash of what happens when; where the files lie does not matter."""
     rows = [(e.kind, e.onset_s, e.duration_s, e.text, e.sentence, e.sentence_char) for e in timeline.events]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
-def _shown(timeline: Timeline) -> set[str]:
-    """A run's media files, and its words as one."""
-    words = " ".join(event.text for event in timeline.of_kind("word"))
-    return {str(event.file.resolve()) for event in timeline.events if event.file} | ({words} if words else set())
