@@ -94,6 +94,7 @@ def test_there_are_as_many_commands_as_promised():
         *(("features", n) for n in ("extract", "ls", "verify", "export", "import", "transcribe")),
         *(("bold", n) for n in ("ls", "lag")),
         ("hub", "convert"),
+        *(("adapters", n) for n in ("average", "merge")),
         *(("recipe", n) for n in ("ls", "show", "cp", "check", "schema")),
     }
     assert set(COMMANDS) == {(name,) for name in top} | groups

@@ -64,12 +64,15 @@ def predict(  # noqa: PLR0913 - one parameter per option of the command line
     encoders: Annotated[
         str, typer.Option("--encoders", help="checkpoint (those it was made with), tiny, mini, released or a folder.")
     ] = "checkpoint",
+    subject: Annotated[
+        str, typer.Option("--subject", metavar="NAME", help="A subject whom the checkpoint itself knows, by name.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Predict BOLD for a stimulus: the personal response with an adapter, else the group's."""
     from tribetune.study import predict as study
 
-    options = study.PredictOptions(overlap_s=overlap_s, encoders=encoders)
+    options = study.PredictOptions(overlap_s=overlap_s, encoders=encoders, subject=subject)
     with shown_progress() as progress:
         files = study.predict(checkpoint, adapter, (stimuli or [], words), out, options, progress)
     if as_json:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tribetune import __version__
-from tribetune.cli import adapting, bold, doctor, features, making, recipes
+from tribetune.cli import adapters, adapting, bold, doctor, features, making, recipes
 
 
 def build() -> typer.Typer:
@@ -19,6 +19,7 @@ def build() -> typer.Typer:
     )
     app.callback()(_version_option)
     adapting.register(app)
+    adapters.register(app)
     making.register(app)
     features.register(app)
     bold.register(app)

@@ -7,7 +7,7 @@ from typing import Any
 
 from tribetune.adapt.adapter import Adapter
 from tribetune.bold.write import write_prediction
-from tribetune.errors import StimulusError
+from tribetune.errors import AdaptationError, CheckpointError, StimulusError
 from tribetune.evaluate.predict import predict_run
 from tribetune.features.extract import extract
 from tribetune.model.checkpoint import checkpoint_hash
@@ -35,12 +35,15 @@ class PredictOptions:
         Folder where features are kept.
     device : str
         Of the encoders.
+    subject : str
+        A readout row of the checkpoint, by its name; the unseen subject's when empty.
     """
 
     overlap_s: float = 0.0
     encoders: str = "checkpoint"
     store: Path = Path("cache/features")
     device: str = "auto"
+    subject: str = ""
 
 
 def predict(
@@ -80,7 +83,8 @@ def predict(
     progress.step("Opening the checkpoint")
     tribe = Tribe.from_pretrained(checkpoint).requires_grad_(False).eval()
     fitted = load_adapter(adapter, checkpoint_hash(checkpoint)) if adapter else Adapter("zero-shot")
-    told = _group_facts(tribe) | (read_facts(adapter) if adapter else {})
+    named_row = _row_of(tribe, options.subject, adapter)
+    told = group_facts(tribe) | (read_facts(adapter) if adapter else {})
     window_s = told["window_s"]
     _check_overlap(options.overlap_s, window_s)
     timeline = timeline_of_files(*stimulus)
@@ -91,13 +95,14 @@ def predict(
     features = extract(timeline, chosen, modalities, options.store, options.device, progress.advance)
     windows = joined_how(window_s, options.overlap_s)
     progress.step(f"Predicting: {windows}")
-    model, row = fitted.apply(tribe), 0 if fitted.tensors else None
+    model, row = fitted.apply(tribe), 0 if fitted.tensors else named_row
     values = predict_run(model, without_bold(features), row, window_s=window_s, stride_s=window_s - options.overlap_s)
     facts = {"HemodynamicLag": told["lag_s"], "Windows": windows}
-    return write_prediction(values, told["space"], out, f"{_stem(stimulus)}_desc-{fitted.method}", facts)
+    whose = options.subject.replace("-", "") or fitted.method
+    return write_prediction(values, told["space"], out, f"{_stem(stimulus)}_desc-{whose}", facts)
 
 
-def _group_facts(tribe: Tribe) -> dict[str, Any]:
+def group_facts(tribe: Tribe) -> dict[str, Any]:
     """What an adapter's facts would say of the unseen subject."""
     config = tribe.config
     return {
@@ -107,6 +112,21 @@ def _group_facts(tribe: Tribe) -> dict[str, Any]:
         "lag_s": config.lag_s,
         "window_s": min(WINDOW_S, float(longest_window(config) // FEATURE_HZ)),
     }
+
+
+def _row_of(tribe: Tribe, subject: str, adapter: Path | None) -> int | None:
+    """The readout row of a subject whom the checkpoint knows; None for the unseen one."""
+    if not subject:
+        return None
+    if adapter:
+        raise AdaptationError("an adapter and a subject of the checkpoint: whose prediction?", hint="give one of them")
+    names = tribe.config.subjects
+    if subject not in names:
+        raise CheckpointError(
+            f"the checkpoint has no row for {subject!r}; its rows are of: {', '.join(names) or 'no named subject'}",
+            hint="leave --subject out for the unseen subject",
+        )
+    return names.index(subject)
 
 
 def _check_overlap(overlap_s: float, window_s: float) -> None:
