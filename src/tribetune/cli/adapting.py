@@ -39,14 +39,27 @@ def adapt(
     overrides: Overrides = None,
     out: Out = None,
     allow_leakage: AllowLeakage = "",
+    subjects: Annotated[
+        str, typer.Option("--subjects", metavar="LABELS", help="Many subjects one by one: all, or 01,02.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Adapt a checkpoint to one subject and score it on held-out data beside zero-shot and FIR."""
     from tribetune.shipped import find_recipe
+
+    path, changed = str(find_recipe(recipe)), overrides or []
+    if subjects:
+        from tribetune.cli.cohort import print_cohort
+        from tribetune.study.cohort import adapt_cohort
+
+        with shown_progress() as progress:
+            cohort = adapt_cohort(path, changed, subjects, out, progress, allow_leakage=allow_leakage)
+        print_cohort(cohort, as_json)
+        return
     from tribetune.study import adapt as study
 
     with shown_progress() as progress:
-        result = study.adapt(str(find_recipe(recipe)), overrides or [], out, progress, allow_leakage=allow_leakage)
+        result = study.adapt(path, changed, out, progress, allow_leakage=allow_leakage)
     print_result(result, as_json)
 
 

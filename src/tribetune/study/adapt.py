@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tribetune.adapt.adapter import Adapter
+from tribetune.adapt.base import Base
 from tribetune.adapt.methods import fit_method
 from tribetune.bold.write import write_prediction
 from tribetune.errors import AdaptationError
@@ -123,12 +124,16 @@ def adapt_methods(
     methods: Mapping[str, Mapping[str, Any]],
     path: Path,
     progress: Progress,
+    trunk: Base | None = None,
     *,
     allow_leakage: str = "",
 ) -> AdaptResult:
-    """Fit several methods on the same calibration data; each has its settings, and its ``adapter`` folder."""
+    """Fit several methods on the same calibration data; each has its settings, and its ``adapter`` folder.
+
+    ``trunk`` is the recipe's checkpoint where it is open already.
+    """
     progress.step("Reading checkpoint, BOLD and stimuli")
-    study = prepare(recipe, progress)
+    study = prepare(recipe, progress, trunk)
     if note := lag_note(study.split, recipe.windows.hemodynamic_lag_s):
         study.notes.append(note)
     told = {"recipe": recipe.model_dump(mode="json"), "methods": list(methods), **study.fingerprint}

@@ -40,8 +40,8 @@ class Prepared:
     Attributes
     ----------
     recipe : Recipe
-    tribe : Tribe
-        The frozen checkpoint.
+    trunk : Base
+        The frozen checkpoint; its trunk's output is kept beside the features.
     base : mapping
         Its name and hash.
     split : Split
@@ -63,7 +63,7 @@ class Prepared:
     """
 
     recipe: Recipe
-    tribe: Tribe
+    trunk: Base
     base: Mapping[str, Any]
     split: Split
     inputs: tuple[Path, ...]
@@ -74,17 +74,16 @@ class Prepared:
     identities: Mapping[str, str] = field(default_factory=dict)
     leakage: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def tribe(self) -> Tribe:
+        """The frozen checkpoint's model."""
+        return self.trunk.tribe
+
     @cached_property
     def calibration(self) -> list[Window]:
         """The training windows."""
         windows = self.recipe.windows
         return windows_of(self.split.training, windows.duration_s, windows.stride_s)
-
-    @cached_property
-    def trunk(self) -> Base:
-        """The checkpoint as methods see it; its trunk's output is kept beside the features."""
-        cache = self.recipe.features.store.parent / "trunk"
-        return Base(self.tribe, self.base["hash"], cache, "auto")
 
     @property
     def keys(self) -> dict[str, str]:
@@ -132,18 +131,24 @@ class Prepared:
         return mask, bold, [part.aligned.label for part in parts for _ in range(*part.span)]
 
 
-def prepare(recipe: Recipe, progress: Progress) -> Prepared:
+def prepare(recipe: Recipe, progress: Progress, trunk: Base | None = None) -> Prepared:
     """Read everything that a recipe names, extract features, align and split.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    progress : Progress
+    trunk : Base, optional
+        The recipe's checkpoint where it is open already: subjects of one stimulus share what it has computed.
 
     Raises
     ------
     TribetuneError
         Of the kind of what is at fault.
     """
-    tribe = (
-        Tribe.from_pretrained(recipe.checkpoint).requires_grad_(False).eval().to(pick_device(recipe.features.device))
-    )
-    base = {"name": Path(recipe.checkpoint).name, "hash": checkpoint_hash(recipe.checkpoint)}
+    opened = trunk or open_trunk(recipe)
+    tribe = opened.tribe
+    base = {"name": Path(recipe.checkpoint).name, "hash": opened.name}
     base["licence"] = tribe.config.licence
     check_window(tribe, recipe.windows.duration_s)
     notes = _mismatches(recipe, tribe)
@@ -163,7 +168,20 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
     inputs = tuple(dict.fromkeys([path for run in runs for path in run.inputs] + media))
     timelines = {run.label: timeline_digest(run.timeline) for run in runs}
     named, made = {run.label: run for run in runs}, _identities(chosen, runs, recipe.features.modalities)
-    return Prepared(recipe, tribe, base, split, inputs, timelines, chosen.name, named, notes, made)
+    return Prepared(recipe, opened, base, split, inputs, timelines, chosen.name, named, notes, made)
+
+
+def open_trunk(recipe: Recipe) -> Base:
+    """A recipe's checkpoint, frozen, on the recipe's device; its trunk's output is kept beside the features.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be opened.
+    """
+    tribe = Tribe.from_pretrained(recipe.checkpoint).requires_grad_(False).eval()
+    tribe = tribe.to(pick_device(recipe.features.device))
+    return Base(tribe, checkpoint_hash(recipe.checkpoint), recipe.features.store.parent / "trunk", "auto")
 
 
 def bold_cache(recipe: Recipe) -> Path:

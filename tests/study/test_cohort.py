@@ -1,0 +1,90 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from tribetune.adapt.latents import window_latents
+from tribetune.cli.app import build
+from tribetune.errors import BoldError
+from tribetune.study.adapt import adapt
+from tribetune.study.cohort import adapt_cohort, cohort_rows
+
+RIDGE = ["adaptation={method: ridge}"]
+
+
+@pytest.fixture(scope="module")
+def folder(study_folder, tmp_path_factory):
+    """Three subjects of the same stimuli: the study's own, one with more noise, and one whose runs are cut off."""
+    folder = tmp_path_factory.mktemp("cohort")
+    shutil.copytree(study_folder, folder, dirs_exist_ok=True)
+    rng = np.random.default_rng(3)
+    for run in range(1, 5):
+        with np.load(folder / f"sub-01_run-{run}.npz") as table:
+            bold = table["bold"]
+        noisy = bold + rng.standard_normal(bold.shape).astype(np.float32) * bold.std(0)
+        np.savez(folder / f"sub-02_run-{run}.npz", bold=noisy)
+    np.savez(folder / "sub-03_run-1.npz", bold=bold)
+    text = (folder / "recipe.yaml").read_text().replace(str(study_folder), str(folder))
+    (folder / "recipe.yaml").write_text(text)
+    return folder
+
+
+def test_every_subject_gets_what_he_would_get_alone_and_the_trunk_runs_once_per_stimulus(folder, tmp_path, monkeypatch):
+    runs = []
+    monkeypatch.setattr("tribetune.adapt.base.window_latents", lambda *given: runs.append(1) or window_latents(*given))
+    shutil.rmtree(folder / "trunk", ignore_errors=True)
+    alone = adapt(str(folder / "recipe.yaml"), [*RIDGE, "data.subject='02'"], tmp_path / "alone")
+    for_one = len(runs)
+    shutil.rmtree(folder / "trunk")
+    result = adapt_cohort(str(folder / "recipe.yaml"), RIDGE, "all", tmp_path / "all")
+    assert list(result.subjects) == ["01", "02"]
+    assert list(result.left_out) == ["03"]
+    assert len(runs) - for_one == for_one > 5
+    assert [row["mean_r"] for row in result.subjects["02"]] == [row["mean_r"] for row in alone.rows]
+    saved = json.loads((tmp_path / "all" / "cohort.json").read_text())
+    assert [row["mean"] for row in saved["rows"]] == [row["mean"] for row in result.rows]
+    again = adapt_cohort(str(folder / "recipe.yaml"), RIDGE, "all", tmp_path / "all")
+    assert str(again.rows) == str(result.rows)  # there are NaNs
+
+
+def test_means_are_over_subjects_and_differences_are_paired():
+    def row(method, r, delta):
+        return {
+            "method": method, "defined": r == r, "mean_r": r, "mean_r_selected": r,
+            "delta_zero_shot": {"mean": delta}, "delta_fir": None,
+        }  # fmt: skip
+
+    nan = float("nan")
+    subjects = {"01": [row("ridge", 0.2, 0.1)], "02": [row("ridge", 0.4, 0.3)], "03": [row("ridge", nan, nan)]}
+    (found,) = cohort_rows(subjects, seed=0)
+    assert found["mean"] == pytest.approx(0.3)
+    assert (found["n_subjects"], found["n_positive"]) == (2, 2)
+    assert found["delta_zero_shot"]["mean"] == pytest.approx(0.2)
+    assert found["delta_zero_shot"]["interval"] == pytest.approx([0.1, 0.3])
+    assert found["delta_fir"]["n_subjects"] == 0
+    (alone,) = cohort_rows({"01": subjects["01"]}, seed=0)
+    assert np.isnan(alone["interval"]).all()  # one subject says nothing about others
+
+
+@pytest.mark.parametrize(("names", "message"), [("04", "no subject 04; there are 01, 02, 03"), (",", "no subject")])
+def test_a_subject_who_is_not_there_is_told_with_those_who_are(folder, tmp_path, names, message):
+    with pytest.raises(BoldError, match=message):
+        adapt_cohort(str(folder / "recipe.yaml"), RIDGE, names, tmp_path / "run")
+
+
+def test_a_cohort_of_whom_nobody_can_be_adapted_to_is_an_error_that_says_why(folder, tmp_path):
+    with pytest.raises(BoldError, match=r"no subject of 1 could be adapted to; sub-03: .*run 4 is not there"):
+        adapt_cohort(str(folder / "recipe.yaml"), RIDGE, "03", tmp_path / "run")
+
+
+def test_the_command_prints_a_row_per_subject_the_mean_and_a_verdict(folder, tmp_path):
+    command = ["adapt", str(folder / "recipe.yaml"), "--subjects", "sub-01,02", "--out", str(tmp_path / "run")]
+    shown = CliRunner().invoke(build(), [*command, "--set", RIDGE[0]], env={"COLUMNS": "120"})
+    assert shown.exit_code == 0, shown.output
+    for wanted in ("sub-01", "sub-02", "mean", "Over 2 subjects ridge beats zero-shot"):
+        assert wanted in shown.stdout
+    told = json.loads(CliRunner().invoke(build(), [*command, "--set", RIDGE[0], "--json"]).stdout)
+    assert yaml.safe_load(json.dumps(told))["rows"][-1]["n_subjects"] == 2
