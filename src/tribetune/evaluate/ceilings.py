@@ -8,12 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from tribetune.evaluate.bootstrap import block_members, block_moments, r_of_moments, zscore_by_run
+from tribetune.evaluate.resampling import DEFAULT, FEWEST_BLOCKS, Resampling, bootstrapped, fisher
 
 Kind = Literal["repeat", "split-half", "inter-subject", "none"]
-
-_CHUNK = 2048
-_FEWEST_BLOCKS = 4
-"""Below that a bootstrap over blocks says nothing about spread."""
 
 
 @dataclass(frozen=True)
@@ -48,25 +45,6 @@ class Ceiling:
     def normalised(self, scores: Float[np.ndarray, " output"]) -> Float[np.ndarray, " output"]:
         """Scores as shares of the ceiling; NaN where the ceiling is not reliably above zero."""
         return np.where(self.above_zero, scores / np.where(self.above_zero, self.r, 1), np.nan)
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """Blocks of time drawn with replacement.
-
-    Attributes
-    ----------
-    block : int
-        Samples per block; at least the autocorrelation of BOLD.
-    draws, seed : int
-    """
-
-    block: int = 30
-    draws: int = 1000
-    seed: int = 0
-
-
-DEFAULT = Resampling()
 
 
 def repeat_ceiling(
@@ -108,7 +86,7 @@ def repeat_ceiling(
         moments = [count, sides[0][2], sides[0][4], *squares]
         return moments, lambda drawn: _icc_z(drawn, n)
 
-    z, half = _bootstrapped(statistic, n_outputs, len(members), resampling)
+    z, half = bootstrapped(statistic, n_outputs, len(members), resampling)
     ends = [_share_of_z(value, n) for value in (z, z - half, z + half)]
     return _ceiling("repeat", [_stepped(share, averaged) for share in ends], n)
 
@@ -144,9 +122,9 @@ def split_half_ceiling(
     def statistic(part: slice) -> tuple[list[np.ndarray], Callable]:
         standard = [zscore_by_run(one[:, part], labels) for one in repeats[: 2 * half_size]]
         odd, even = (np.mean(standard[first::2], axis=0) for first in (0, 1))
-        return block_moments(odd, even, members), lambda drawn: _fisher(r_of_moments(drawn))
+        return block_moments(odd, even, members), lambda drawn: fisher(r_of_moments(drawn))
 
-    z, half = _bootstrapped(statistic, n_outputs, len(members), resampling)
+    z, half = bootstrapped(statistic, n_outputs, len(members), resampling)
     ends = [_stepped(np.tanh(value), averaged / half_size) for value in (z, z - half, z + half)]
     return _ceiling("split-half", ends, n)
 
@@ -179,9 +157,9 @@ def inter_subject_ceiling(
     def statistic(part: slice) -> tuple[list[np.ndarray], Callable]:
         mean = mean_of_subjects(others[:, :, part], labels)
         x, y = (zscore_by_run(values, labels) for values in (mean, own[:, part]))
-        return block_moments(x, y, members), lambda drawn: _fisher(r_of_moments(drawn))
+        return block_moments(x, y, members), lambda drawn: fisher(r_of_moments(drawn))
 
-    z, half = _bootstrapped(statistic, n_outputs, len(members), resampling)
+    z, half = bootstrapped(statistic, n_outputs, len(members), resampling)
     return _ceiling("inter-subject", [np.tanh(value) for value in (z, z - half, z + half)], n, rooted=False)
 
 
@@ -218,31 +196,9 @@ def _blocks(
     if n < 2:
         return [], f"it needs at least two {of}, and there {'is one' if n == 1 else 'are none'}"
     members = block_members(np.asarray(runs), block) if n_samples else []
-    if len(members) < _FEWEST_BLOCKS:
-        return [], f"{n_samples} samples are fewer than {_FEWEST_BLOCKS} blocks of {block}, too few for an interval"
+    if len(members) < FEWEST_BLOCKS:
+        return [], f"{n_samples} samples are fewer than {FEWEST_BLOCKS} blocks of {block}, too few for an interval"
     return members, ""
-
-
-def _bootstrapped(
-    statistic: Callable[[slice], tuple[list[np.ndarray], Callable]],
-    n_outputs: int,
-    n_blocks: int,
-    resampling: Resampling,
-) -> tuple[np.ndarray, np.ndarray]:
-    """A statistic on Fisher's scale per output, and half of its 95 % interval, from moments per block."""
-    from scipy.stats import t
-
-    rng = np.random.default_rng(resampling.seed)
-    weights = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=resampling.draws).astype(np.float32)
-    z, half = np.full(n_outputs, np.nan), np.full(n_outputs, np.nan)
-    # A draw repeats blocks, so that its spread is that of n - 1 blocks in n.
-    widening = t.ppf(0.975, n_blocks - 1) * np.sqrt(n_blocks / (n_blocks - 1))
-    for first in range(0, n_outputs, _CHUNK):
-        part = slice(first, first + _CHUNK)
-        moments, transform = statistic(part)
-        z[part] = transform([moment.sum(0, dtype=np.float64) for moment in moments])
-        half[part] = widening * np.std(transform([weights @ moment for moment in moments]), axis=0, ddof=1)
-    return z, half
 
 
 def _icc_z(moments: Sequence[np.ndarray], n: int) -> np.ndarray:
@@ -261,11 +217,6 @@ def _icc_z(moments: Sequence[np.ndarray], n: int) -> np.ndarray:
 def _share_of_z(z: np.ndarray, n: int) -> np.ndarray:
     grown = np.exp(2 * z)
     return (grown - 1) / (grown + n - 1)
-
-
-def _fisher(r: np.ndarray) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.arctanh(r)
 
 
 def _stepped(reliability: np.ndarray, factor: float) -> np.ndarray:
