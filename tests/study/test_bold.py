@@ -18,6 +18,7 @@ from tribetune.progress import Silent
 from tribetune.recipe.file import read_recipe
 from tribetune.study.adapt import adapt
 from tribetune.study.bold import Reader, list_files
+from tribetune.study.facts import adapter_facts
 from tribetune.study.prepare import bold_cache, prepare
 
 N, N_TRS, T_R, N_PARCELS = 10242, 80, 2.0, 6
@@ -190,7 +191,7 @@ def test_scrubbed_volumes_are_masked_and_another_cleaning_than_the_checkpoints_i
     assert any(
         "trained on BOLD cleaned by `tribe`, this study's is cleaned by `scrubbing`" in n for n in scrubbed.notes
     )
-    assert scrubbed.facts["cleaning_choices"]["fd_threshold"] == 0.5
+    assert adapter_facts(scrubbed)["cleaning_choices"]["fd_threshold"] == 0.5
 
 
 def test_a_parcellation_of_another_size_than_its_name_is_refused(dataset, write_recipe):

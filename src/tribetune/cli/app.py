@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tribetune import __version__
-from tribetune.cli import adapters, adapting, bold, doctor, features, making, recipes
+from tribetune.cli import adapters, adapting, bold, doctor, evaluating, features, making, recipes
 
 
 def build() -> typer.Typer:
@@ -20,6 +20,7 @@ def build() -> typer.Typer:
     app.callback()(_version_option)
     adapting.register(app)
     adapters.register(app)
+    evaluating.register(app)
     making.register(app)
     features.register(app)
     bold.register(app)

@@ -1,7 +1,6 @@
 """`tribetune adapt`: prepare, fit each method, score all of them on identical held-out samples, save."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ from tribetune.study.native import at_own_t_r
 from tribetune.study.prepare import Prepared, prepare
 from tribetune.study.provenance import provenance
 from tribetune.study.settings import plain_settings
-from tribetune.study.stages import RunFolder, check_run, open_run
+from tribetune.study.stages import Stages, check_run, open_run
 from tribetune.timing import OUTPUT_HZ
 from tribetune.windows import joined_how
 
@@ -74,6 +73,15 @@ class Fitted:
     costs: dict[str, Cost] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     calibration_scores: list[np.ndarray] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores as they are reported: their draws, a row per method, and the verdict."""
+
+    bootstrap: Bootstrap
+    rows: list[dict[str, Any]]
+    verdict: str
 
 
 @dataclass(frozen=True)
@@ -144,30 +152,47 @@ def adapt_methods(
     write_text(path / "recipe.yaml", dump_recipe(recipe))
     facts = provenance(recipe.seed, study.base, study.inputs, study.timelines)
     write_json(path / "provenance.json", facts | {"cleaning": study.cleaning})
-    fitted = _baselines(study, folder, progress)
-    single = "adapter" if len(methods) == 1 else "adapter-{}"
-    places = {method: path / single.format(method) for method in methods if method != "zero-shot"}
-    for method, place in places.items():
-        progress.step(f"Adapting: {method}")
-        _adapted(study, folder, fitted, Wanted(method, dict(methods[method]), place), progress)
+    places = adapter_places(path, methods)
+    fitted = fit_all(study, folder, {m: Wanted(m, dict(methods[m]), place) for m, place in places.items()}, progress)
     record_decisions(study, leakage, path, made_decisions(study, places))
     progress.step("Scoring on held-out data")
-    bootstrap, nulls = _scored(study, fitted)
-    sentence = verdict(bootstrap, list(places))
-    rows = table_rows(bootstrap, fitted.costs, fitted.missing, nulls)
-    for row in rows:
+    scored = score_all(study, fitted, list(places))
+    for row in scored.rows:
         if row["method"] in places:
-            add_scores(places[row["method"]], row, verdict(bootstrap, [row["method"]]))
-    _save(study, path, bootstrap, rows, sentence)
+            add_scores(places[row["method"]], row, verdict(scored.bootstrap, [row["method"]]))
+    _save(study, path, scored)
     folder.log("all", "finished")
-    return AdaptResult(rows, sentence, path, study.notes, bootstrap.scores)
+    return AdaptResult(scored.rows, scored.verdict, path, study.notes, scored.bootstrap.scores)
 
 
-def _baselines(study: Prepared, folder: RunFolder, progress: Progress) -> Fitted:
+def adapter_places(path: Path, methods: Iterable[str]) -> dict[str, Path]:
+    """Folder of each method's adapter in a run folder; zero-shot has none."""
+    methods = list(methods)
+    single = "adapter" if len(methods) == 1 else "adapter-{}"
+    return {method: path / single.format(method) for method in methods if method != "zero-shot"}
+
+
+def fit_all(study: Prepared, folder: Stages, wanted: Mapping[str, Wanted], progress: Progress) -> Fitted:
+    """Baselines and methods with their held-out predictions; what the stages have already is not made again."""
+    fitted = _baselines(study, folder, progress)
+    for method, one in wanted.items():
+        progress.step(f"Adapting: {method}")
+        _adapted(study, folder, fitted, one, progress)
+    return fitted
+
+
+def score_all(study: Prepared, fitted: Fitted, adapted: Sequence[str]) -> Scored:
+    """The table and its verdict, from held-out BOLD and what is predicted; notes go to the study's."""
+    bootstrap, nulls = _scored(study, fitted)
+    rows = table_rows(bootstrap, fitted.costs, fitted.missing, nulls)
+    return Scored(bootstrap, rows, verdict(bootstrap, adapted))
+
+
+def _baselines(study: Prepared, folder: Stages, progress: Progress) -> Fitted:
     fitted, wanted = Fitted(), study.recipe.evaluation.baselines
     if study.has_zero_shot:
         progress.step("Zero-shot: the unseen subject's prediction")
-        arrays, seconds = _stage(folder, "zero-shot", lambda: _zero_shot(study))
+        arrays, seconds = folder.stage("zero-shot", lambda: _zero_shot(study))
         fitted.calibration_scores.append(arrays["calibration"])
         if "zero-shot" in wanted or study.recipe.adaptation.method == "zero-shot":
             fitted.predicted["zero-shot"], fitted.costs["zero-shot"] = arrays["test"], Cost(0.0, 0, seconds)
@@ -176,7 +201,7 @@ def _baselines(study: Prepared, folder: RunFolder, progress: Progress) -> Fitted
         fitted.costs["zero-shot"] = Cost(0.0, 0, 0.0)
     if "fir" in wanted:
         progress.step("FIR baseline: ridge on delayed features")
-        arrays, seconds = _stage(folder, "fir", lambda: fir_baseline(study))
+        arrays, seconds = folder.stage("fir", lambda: fir_baseline(study))
         fitted.calibration_scores.append(arrays["calibration"])
         fitted.predicted["fir"] = arrays["test"]
         fitted.costs["fir"] = Cost(study.calibration_minutes, int(arrays["n_weights"]), seconds)
@@ -188,10 +213,10 @@ def _zero_shot(study: Prepared) -> dict[str, np.ndarray]:
     return {"test": np.concatenate(test), "calibration": zero_shot_calibration(study)}
 
 
-def _adapted(study: Prepared, folder: RunFolder, fitted: Fitted, wanted: Wanted, progress: Progress) -> None:
+def _adapted(study: Prepared, folder: Stages, fitted: Fitted, wanted: Wanted, progress: Progress) -> None:
     method, place = wanted.method, wanted.place
-    arrays, seconds = _stage(
-        folder, f"fit-{method}", lambda: _fit_and_save(study, method, wanted.settings, place, progress)
+    arrays, seconds = folder.stage(
+        f"fit-{method}", lambda: _fit_and_save(study, method, wanted.settings, place, progress)
     )
     adapter = load_adapter(place, study.base["hash"])
     if "ladder" in adapter.chosen:
@@ -206,7 +231,7 @@ def _adapted(study: Prepared, folder: RunFolder, fitted: Fitted, wanted: Wanted,
             write_prediction(values, study.recipe.data.space, folder.path / "predictions", stem, _stated(study, part))
         return {"test": np.concatenate(parts)}
 
-    predicted, _ = _stage(folder, f"predict-{method}", predict)
+    predicted, _ = folder.stage(f"predict-{method}", predict)
     fitted.predicted[method] = predicted["test"]
     fitted.costs[method] = Cost(study.calibration_minutes, int(arrays["n_weights"]), seconds)
 
@@ -242,19 +267,6 @@ def _predicted(study: Prepared, model: Tribe, row: int | None, part: Part) -> np
     return predict_run(
         model, part.aligned, row, window_s=windows.duration_s, stride_s=windows.duration_s, span=part.span
     )
-
-
-def _stage(
-    folder: RunFolder, name: str, make: Callable[[], dict[str, np.ndarray]]
-) -> tuple[dict[str, np.ndarray], float]:
-    """A stage's arrays and the seconds it took when it was made: now, or before the run was stopped."""
-    kept = folder.load(name)
-    if kept is None:
-        begin = time.perf_counter()
-        kept = {name: np.asarray(values) for name, values in make().items()}
-        kept["seconds"] = np.asarray(time.perf_counter() - begin)
-        folder.save(name, kept)
-    return kept, float(kept["seconds"])
 
 
 def _scored(study: Prepared, fitted: Fitted) -> tuple[Bootstrap, dict[str, list[float]]]:
@@ -294,8 +306,8 @@ def _chance(predicted: np.ndarray, held_out: HeldOut, sets: np.ndarray, draws: i
     return [float(np.percentile(values, 95)) for values in found]
 
 
-def _save(study: Prepared, path: Path, bootstrap: Bootstrap, rows: list[dict[str, Any]], sentence: str) -> None:
-    arrays = {name.replace("-", "_"): values for name, values in bootstrap.scores.items()}
+def _save(study: Prepared, path: Path, scored: Scored) -> None:
+    arrays = {name.replace("-", "_"): values for name, values in scored.bootstrap.scores.items()}
     with whole(path / "scores.npz") as part, part.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, selected=bootstrap.sets[1], **arrays)
-    write_json(path / "scores.json", {"rows": rows, "verdict": sentence, "notes": study.notes})
+        np.savez_compressed(file, allow_pickle=False, selected=scored.bootstrap.sets[1], **arrays)
+    write_json(path / "scores.json", {"rows": scored.rows, "verdict": scored.verdict, "notes": study.notes})

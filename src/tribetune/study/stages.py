@@ -3,10 +3,10 @@
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from safetensors import SafetensorError
@@ -14,6 +14,20 @@ from safetensors.numpy import load_file, save_file
 
 from tribetune.errors import RecipeError
 from tribetune.files import whole, write_json
+
+
+@runtime_checkable
+class Stages(Protocol):
+    """Gives the arrays of finished stages, from wherever."""
+
+    @property
+    def path(self) -> Path:
+        """Folder of what stages write beside their arrays."""
+        ...
+
+    def stage(self, name: str, make: Callable[[], Mapping[str, np.ndarray]]) -> tuple[dict[str, np.ndarray], float]:
+        """A stage's arrays and the seconds that it took; ``make`` makes them."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,16 @@ class RunFolder:
         with whole(self._file(stage)) as part:
             save_file({name: np.array(values, order="C") for name, values in arrays.items()}, part)
         self.log(stage, "finished")
+
+    def stage(self, name: str, make: Callable[[], Mapping[str, np.ndarray]]) -> tuple[dict[str, np.ndarray], float]:
+        """A stage's arrays, and the seconds it took when it was made: now, or before the run was stopped."""
+        kept = self.load(name)
+        if kept is None:
+            begin = time.perf_counter()
+            kept = {key: np.asarray(values) for key, values in make().items()}
+            kept["seconds"] = np.asarray(time.perf_counter() - begin)
+            self.save(name, kept)
+        return kept, float(kept["seconds"])
 
     def log(self, stage: str, event: str, **facts: Any) -> None:
         """Add a line to ``log.jsonl``."""
@@ -102,6 +126,20 @@ def check_run(path: Path, fingerprint: Mapping[str, Any]) -> None:
             )
     elif path.is_dir() and any(found.name != REFUSED for found in path.iterdir()):
         raise RecipeError(f"{path} is not empty and holds no run of tribetune", hint="give --out another folder")
+
+
+def read_fingerprint(path: Path) -> dict[str, Any]:
+    """What a run was begun with.
+
+    Raises
+    ------
+    RecipeError
+        If the folder holds no run.
+    """
+    marker = _marker(path)
+    if not marker.is_file():
+        raise RecipeError(f"{path} holds no run of tribetune adapt", hint="give the folder that adapt printed")
+    return json.loads(marker.read_text(encoding="utf-8"))
 
 
 def _marker(path: Path) -> Path:
