@@ -116,7 +116,7 @@ def cohort_rows(subjects: Mapping[str, Sequence[Mapping[str, Any]]], seed: int) 
         row = {"method": method, **_over_subjects([row["mean_r"] for row in own], seed)}
         row["chosen"] = _over_subjects([row["mean_r_selected"] for row in own], seed)
         for name in BASELINES:
-            apart = [row[f"delta_{name.replace('-', '_')}"] for row in own]
+            apart = [row.get(f"delta_{name.replace('-', '_')}") for row in own]
             row[f"delta_{name.replace('-', '_')}"] = _over_subjects([one["mean"] for one in apart if one], seed)
         found.append(row)
     return found
