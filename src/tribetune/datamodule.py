@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tribetune.splits import Part, Split, check_enough
-from tribetune.timing import window_phases, window_starts
+from tribetune.timing import window_phases, window_spans
 from tribetune.windows import WINDOW_S, AlignedRun, cut_windows, stack
 
 
@@ -120,10 +120,8 @@ class _Places(Dataset):
     def _spans(self, part: Part, phases: random.Random) -> Iterator[tuple[int, int]]:
         first, last = part.span
         early = phases.choice(window_phases(last - first, self.stride_s)) if self.random_phase else 0
-        for start in window_starts(last - first + early, self.window_s, self.stride_s):
-            begin = first - early + int(start)
-            if begin + self.window_s > first:
-                yield max(begin, first), min(begin + self.window_s, last)
+        for begin, stop in window_spans(last - first, self.window_s, self.stride_s, early):
+            yield first + begin, first + stop
 
 
 class _Batches(Sampler[list[_Place]]):

@@ -1,6 +1,7 @@
 """Seconds, TRs, the 2 Hz feature grid and the hemodynamic lag: all rounding lives here."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -59,6 +60,17 @@ def window_phases(duration_s: int, stride_s: int) -> range:
     """
     idle = -duration_s % stride_s
     return range(idle + 1) if 2 * (idle + 1) >= stride_s else range(idle + 1, stride_s)
+
+
+def window_spans(duration_s: int, window_s: int, stride_s: int, phase_s: int = 0) -> Iterator[tuple[int, int]]:
+    """From when to when each window reaches into a stretch, the first beginning ``phase_s`` before it.
+
+    A window that begins before the stretch is cut off at its start, the last at its end.
+    """
+    for start in window_starts(duration_s + phase_s, window_s, stride_s):
+        begin = int(start) - phase_s
+        if begin + window_s > 0:
+            yield max(begin, 0), min(begin + window_s, duration_s)
 
 
 def sample_times(n_trs: int, t_r: float, hz: float = OUTPUT_HZ) -> Float[np.ndarray, " time"]:

@@ -9,7 +9,7 @@ import torch
 from tribetune.adapt.adapter import BIAS, FORMS, GAIN, LEFT, RIGHT, WEIGHTS, Adapter, personal_row
 from tribetune.adapt.base import Base
 from tribetune.adapt.latents import window_latents
-from tribetune.adapt.lora import lora_tensors
+from tribetune.adapt.lora_matrices import lora_tensors
 from tribetune.adapt.methods import METHODS, fit_method
 from tribetune.errors import AdaptationError, BoldError
 from tribetune.scores import pearson_r

@@ -39,7 +39,7 @@ def test_descent_in_standardised_coordinates_is_gradient_descent_on_the_squared_
     bias = torch.zeros(9, requires_grad=True)
     loss = 0.5 * ((standard @ weights + bias - bold) ** 2).mean(0).sum()
     loss.backward()
-    descent.step(values, bold, rate=1.0)
+    descent.visit(values, bold, [(torch.arange(100), 1.0)])
     torch.testing.assert_close(descent.weights, -scale.step * weights.grad)
     torch.testing.assert_close(descent.bias, -scale.step * bias.grad)
 
@@ -71,13 +71,14 @@ def test_every_rate_that_is_tried_is_stable(rate):
 
 
 def test_every_sample_is_visited_once_per_epoch_and_the_rate_is_never_zero():
-    latents, _ = planted(1.0, n_windows=3)
-    seen, rates = np.zeros((3, 100), int), []
-    for window, blocks in visits(latents, Schedule(0.4, 2, 30, 7)):
+    seen, rates = np.zeros((2, 3, 100), int), []
+    for epoch, window, blocks in visits([[100, 100, 100], [100, 100, 40]], Schedule(0.4, 2, 30, 7)):
         for rows, rate in blocks:
-            seen[window, rows.numpy()] += 1
+            seen[epoch, window, rows.numpy()] += 1
             rates.append(rate)
-    assert (seen == 2).all()
+    assert (seen[1, 2, 40:] == 0).all()
+    assert (np.delete(seen.reshape(6, 100), 5, axis=0) == 1).all()
+    assert (seen[1, 2, :40] == 1).all()
     assert rates[0] == 0.4
     assert min(rates) > 0
     assert rates == sorted(rates, reverse=True)
@@ -118,3 +119,18 @@ def test_an_undefined_score_never_wins():
     scores = {0.1: float("nan"), 0.2: 0.3, 0.4: 0.3, 0.8: 0.1}
     assert choose(list(scores), scores.__getitem__)[0] == 0.2
     assert choose([0.1, 0.2], lambda _: float("nan"))[0] == 0.1
+
+
+def test_steps_taken_together_are_the_steps_taken_one_by_one():
+    (part, *_), _ = planted(1.0)
+    start = torch.zeros(5, 9), torch.zeros(9)
+    scale, blocks = scale_of([part], 30), [(torch.arange(k, min(k + 30, 100)), 0.5 / (k + 1)) for k in (60, 0, 90, 30)]
+    together, alone = Descent(*start, scale), Descent(*start, scale)
+    together.visit(part.values, part.bold, blocks)
+    for rows, rate in blocks:
+        standard = (part.values[rows] - scale.mean) / scale.spread
+        error = alone.predict(part.values[rows]) - part.bold[rows]
+        alone.weights -= rate * scale.step / len(rows) * standard.T @ error
+        alone.bias -= rate * scale.step / len(rows) * error.sum(0)
+    torch.testing.assert_close(together.weights, alone.weights, atol=1e-5, rtol=0)  # sums in another order
+    torch.testing.assert_close(together.bias, alone.bias, atol=1e-5, rtol=0)

@@ -160,7 +160,7 @@ ATTACKS = {
         with_tensors(lambda t: (t.pop("readout.weights"), t.update(LOW_RANK))),
         "left has 2 ranks and readout.right has 3 ranks",
     ),
-    "half a LoRA pair": (with_tensors(lambda t: t.pop(B)), "are not in pairs"),
+    "half a LoRA pair": (with_tensors(lambda t: t.pop(B)), "are not complete"),
     "a LoRA rank that would fill the memory": (
         lambda folder: edit(folder, lambda v: v.update(r=10**9), LORA),
         "but LoRA's rank is 1000000000",

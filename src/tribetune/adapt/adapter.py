@@ -22,10 +22,12 @@ FORMS = (frozenset({WEIGHTS, BIAS}), frozenset({GAIN, BIAS}), frozenset({LEFT, R
 """What a personal row may be made of: itself; a gain per output on the unseen row; or a low-rank difference from it."""
 
 LORA_MATRICES = (".lora_A.weight", ".lora_B.weight")
-"""How names of all other tensors end, as peft gives them."""
+LORA_MAGNITUDE = ".lora_magnitude_vector"
+"""How names of all other tensors end, as peft gives them; magnitudes are DoRA's alone."""
 
 LORA_KEYS = ("r", "lora_alpha", "target_modules", "lora_dropout", "bias")
-"""Settings of peft that an adapter may have."""
+LORA_VARIANTS = ("use_rslora", "use_dora")
+"""Settings of peft that an adapter must and may have."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Adapter:
         model = with_row(tribe, *personal_row(tribe, self.tensors))
         if self.changes_trunk:
             matrices = {name: tensor for name, tensor in self.tensors.items() if name not in readout_names()}
-            from tribetune.adapt.lora import inject
+            from tribetune.adapt.lora_matrices import inject
 
             inject(model, self.lora, matrices)
         return model

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tribetune.adapt.float32 import fast_float32
 from tribetune.adapt.latents import Latents, valid_latents, window_latents
 from tribetune.adapt.precision import Precision, has_fast_bf16, keeps_r
 from tribetune.arrays import map_arrays, write_arrays
@@ -77,7 +78,8 @@ class Base:
     def kept(self, key: str, make: Callable[[], Kept]) -> Kept:
         """A value that was made before under this key, or made now: what subjects of one stimulus share."""
         if key not in self._memory:
-            self._memory[key] = make()
+            with fast_float32(self.device):  # the same bits, whoever asks first
+                self._memory[key] = make()
         return self._memory[key]
 
     def chosen_precision(self, window: Window) -> Precision:

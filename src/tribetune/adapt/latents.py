@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from tribetune.adapt.float32 import fast_float32
 from tribetune.model.tribe import Tribe
 from tribetune.scores import pearson_r
 from tribetune.windows import Window, stack
@@ -51,7 +52,7 @@ def run_trunk(
     device = next(tribe.parameters()).device
     batch = stack([window])
     features = {name: batch[name].to(device) for name in window.features}
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+    with fast_float32(device), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         return tribe.latents(features, n_trs=len(window.mask))[0].float()
 
 
@@ -80,13 +81,23 @@ def residual(part: Latents, weights: Tensor, bias: Tensor) -> Float[Tensor, "tim
 
 
 def without_shared(latents: Sequence[Latents], weights: Tensor, bias: Tensor) -> list[Latents]:
-    """Calibration BOLD less what all outputs do together beyond a prediction, see `residual`."""
+    """Calibration BOLD less what all outputs do together beyond a prediction, see `residual`.
+
+    A prediction's mean over outputs is the prediction of their mean readout: nothing as large as BOLD is predicted.
+    """
     if weights.shape[1] < _MANY_OUTPUTS:
         return list(latents)
-    return [
-        replace(part, bold=torch.addmm(bias, part.values, weights).add_(residual(part, weights, bias)))
-        for part in latents
-    ]
+    means: dict[bytes, tuple[Tensor, Tensor]] = {}
+
+    def shared(part: Latents) -> Float[Tensor, "time 1"]:
+        defined = part.bold.isfinite().all(0)
+        key = defined.cpu().numpy().tobytes()
+        if key not in means:
+            means[key] = weights[:, defined].mean(1, keepdim=True), bias[defined].mean()
+        row, level = means[key]
+        return part.bold[:, defined].mean(1, keepdim=True) - part.values @ row - level
+
+    return [replace(part, bold=part.bold - shared(part)) for part in latents]
 
 
 def inner_folds(runs: Sequence[str]) -> list[Bool[np.ndarray, " window"]]:

@@ -114,11 +114,11 @@ def reduced_rank_ridge(
     gram.diagonal().add_(penalty * n_samples)
     root = torch.linalg.cholesky(gram).to(values.device)
     wanted = torch.linalg.solve_triangular(root, values.T @ left, upper=False)
-    directions = _leading(wanted, min(rank, *wanted.shape), seed)
+    directions = leading_directions(wanted, min(rank, *wanted.shape), seed)
     return Reduced(torch.linalg.solve_triangular(root.T, directions, upper=True), directions.T @ wanted)
 
 
-def _leading(matrix: Float[Tensor, "input output"], rank: int, seed: int) -> Float[Tensor, "input rank"]:
+def leading_directions(matrix: Float[Tensor, "input output"], rank: int, seed: int) -> Float[Tensor, "input rank"]:
     """The leading left singular vectors: exact where the matrix is small, by seeded subspace iteration elsewhere."""
     wide = min(2 * rank + 16, *matrix.shape)
     if wide == min(matrix.shape):

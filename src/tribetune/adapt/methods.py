@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.base import Base
+from tribetune.adapt.float32 import fast_float32
 from tribetune.adapt.gain import GainSettings, fit_gain
 from tribetune.adapt.lora import LoraSettings, fit_lora
 from tribetune.adapt.low_rank import LowRankSettings, fit_low_rank
@@ -43,4 +44,5 @@ METHODS: Mapping[str, Method] = {
 def fit_method(name: str, base: Base, windows: Sequence[Window], settings: Mapping[str, Any], seed: int) -> Adapter:
     """Fit a method by its name in a recipe; ``settings`` are the recipe's values."""
     method = METHODS[name]
-    return method.fit(base, windows, method.settings(**settings), seed)
+    with fast_float32(base.device):
+        return method.fit(base, windows, method.settings(**settings), seed)

@@ -25,7 +25,7 @@ _SEARCH_OUTPUTS = 2048
 """Outputs that the learning rate is chosen on: each output descends on its own, so a random sample is unbiased."""
 
 
-Visit = tuple[Int[Tensor, " block"], float]
+Visit = tuple[Int[Tensor, " _"], float]
 """Samples of one step, and its learning rate."""
 
 
@@ -107,13 +107,38 @@ class Descent:
         """Predicted BOLD for the trunk's output."""
         return (values - self.scale.mean) / self.scale.spread @ self.weights + self.bias
 
-    def step(self, values: Float[Tensor, "time readout"], bold: Float[Tensor, "time output"], rate: float) -> None:
-        """One step on the squared error of each output; an undefined output stays where it is."""
+    def visit(
+        self, values: Float[Tensor, "time readout"], bold: Float[Tensor, "time output"], blocks: Sequence[Visit]
+    ) -> None:
+        """One step per block on the squared error of each output; an undefined output stays where it is."""
+        self.steps(*self.error(values, bold), blocks)
+
+    def error(
+        self, values: Float[Tensor, "time readout"], bold: Float[Tensor, "time output"]
+    ) -> tuple[Float[Tensor, "time readout"], Float[Tensor, "time output"]]:
+        """Standardised values, and the error of the prediction; none where an output is undefined."""
         standard = (values - self.scale.mean) / self.scale.spread
-        residual = torch.nan_to_num(torch.addmm(self.bias, standard, self.weights).sub_(bold))
-        size = rate * self.scale.step / len(bold)
-        self.weights.addmm_(standard.T, residual, alpha=-size)
-        self.bias.sub_(residual.sum(0), alpha=size)
+        return standard, torch.nan_to_num(torch.addmm(self.bias, standard, self.weights).sub_(bold))
+
+    def steps(
+        self, standard: Float[Tensor, "time readout"], error: Float[Tensor, "time output"], blocks: Sequence[Visit]
+    ) -> None:
+        """A step per block, one after the other, against the gradient that its error has after those before it.
+
+        A step changes the weights by a product with as many columns as its block has samples: what it does to the error
+        of later blocks is known without it, and the weights, by far the largest thing here, are changed only once.
+        """
+        near = standard @ standard.T + 1  # the ones are the bias
+        moved = torch.zeros_like(error)
+        for rows, rate in blocks:
+            found = error[rows] - near[rows] @ moved  # what has not moved is zero
+            moved[rows] = found.mul_(rate * self.scale.step / len(rows))
+        self.weights.addmm_(standard.T, moved, alpha=-1)
+        self.bias.sub_(moved.sum(0))
+
+    def pull(self, error: Float[Tensor, "time output"]) -> Float[Tensor, "time readout"]:
+        """The gradient of half the squared error with respect to the trunk's output."""
+        return error @ self.weights.T / self.scale.spread
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """Weights and bias for the trunk's output as it is."""
@@ -163,9 +188,9 @@ def plan_readout(
 def descend(latents: Sequence[Latents], start: tuple[Tensor, Tensor], plan: Schedule) -> Descent:
     """Train a readout on windows that have been through the trunk; each sample is visited once per epoch."""
     descent = Descent(*start, scale_of(latents, plan.block))
-    for window, blocks in visits(latents, plan):
-        for rows, rate in blocks:
-            descent.step(latents[window].values[rows], latents[window].bold[rows], rate)
+    lengths = [len(part.values) for part in latents]
+    for _, window, blocks in visits([lengths] * plan.epochs, plan):
+        descent.visit(latents[window].values, latents[window].bold, blocks)
     return descent
 
 
@@ -205,16 +230,25 @@ def scale_of(latents: Sequence[Latents], block: int) -> Scale:
     return Scale(mean, spread, 1 / steepest)
 
 
-def visits(
-    latents: Sequence[Latents], plan: Schedule
-) -> Iterator[tuple[int, list[tuple[Int[Tensor, " block"], float]]]]:
-    """Every visit to a window, and the blocks of its samples with their learning rates, in a seeded order."""
+def visits(lengths: Sequence[Sequence[int]], plan: Schedule) -> Iterator[tuple[int, int, list[Visit]]]:
+    """Every visit to a window, and the blocks of its samples with their learning rates, in a seeded order.
+
+    Parameters
+    ----------
+    lengths : sequence of sequence of int
+        Samples of every window, for each epoch.
+    plan : Schedule
+
+    Yields
+    ------
+    int, int, list of (Tensor, float)
+        Epoch, window, and its blocks.
+    """
     rng = np.random.default_rng(plan.seed)
-    counts = [-(-len(part.values) // plan.block) for part in latents]
-    total, done = plan.epochs * sum(counts), 0
-    for _ in range(plan.epochs):
-        for window in rng.permutation(len(latents)):
-            blocks = torch.arange(len(latents[window].values)).split(plan.block)
+    total, done = sum(-(-length // plan.block) for windows in lengths for length in windows), 0
+    for epoch, windows in enumerate(lengths):
+        for window in rng.permutation(len(windows)):
+            blocks = torch.arange(windows[window]).split(plan.block)
             falling = [plan.rate * (1 - (done + k) / total) for k in range(len(blocks))]
-            yield int(window), list(zip([blocks[k] for k in rng.permutation(len(blocks))], falling, strict=True))
+            yield epoch, int(window), list(zip([blocks[k] for k in rng.permutation(len(blocks))], falling, strict=True))
             done += len(blocks)

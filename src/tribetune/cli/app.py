@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tribetune import __version__
-from tribetune.cli import adapters, adapting, bold, doctor, evaluating, features, hub, making, recipes
+from tribetune.cli import adapters, adapting, bold, doctor, evaluating, features, making, recipes
 
 
 def build() -> typer.Typer:
@@ -22,7 +22,6 @@ def build() -> typer.Typer:
     adapters.register(app)
     evaluating.register(app)
     making.register(app)
-    hub.register(app)
     features.register(app)
     bold.register(app)
     recipes.register(app)

@@ -1,6 +1,6 @@
 """Noise ceilings: the best attainable score, with its kind and interval, or in words why it cannot be estimated."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -131,8 +131,7 @@ def split_half_ceiling(
 
 def inter_subject_ceiling(
     own: Float[np.ndarray, "time output"],
-    mean_of_others: Float[np.ndarray, "time output"],
-    n_others: int,
+    others: Float[np.ndarray, "subject time output"],
     runs: Sequence[str],
     resampling: Resampling = DEFAULT,
 ) -> Ceiling:
@@ -143,25 +142,25 @@ def inter_subject_ceiling(
 
     Parameters
     ----------
-    own, mean_of_others : array of shape (n_samples, n_outputs)
-        The second by `mean_of_subjects`.
-    n_others : int
-        Subjects in that mean.
+    own : array of shape (n_samples, n_outputs)
+    others : array of shape (n_subjects, n_samples, n_outputs)
+        NaN where a subject lacks a sample or an output: the mean is over those who have it.
     runs : sequence of str
     resampling : Resampling, optional
     """
-    n_samples, n_outputs = own.shape
-    members, reason = _blocks(runs, n_samples, resampling, n_others, "other subjects with the test stimulus")
+    n, n_samples, n_outputs = others.shape
+    members, reason = _blocks(runs, n_samples, resampling, n, "other subjects with the test stimulus")
     if reason:
         return no_ceiling(n_outputs, reason)
     labels = np.asarray(runs)
 
     def statistic(part: slice) -> tuple[list[np.ndarray], Callable]:
-        x, y = (zscore_by_run(values[:, part], labels) for values in (mean_of_others, own))
+        mean = mean_of_subjects(others[:, :, part], labels)
+        x, y = (zscore_by_run(values, labels) for values in (mean, own[:, part]))
         return block_moments(x, y, members), lambda drawn: fisher(r_of_moments(drawn))
 
     z, half = bootstrapped(statistic, n_outputs, len(members), resampling)
-    return _ceiling("inter-subject", [np.tanh(value) for value in (z, z - half, z + half)], n_others, rooted=False)
+    return _ceiling("inter-subject", [np.tanh(value) for value in (z, z - half, z + half)], n, rooted=False)
 
 
 def no_ceiling(n_outputs: int, reason: str) -> Ceiling:
@@ -170,31 +169,15 @@ def no_ceiling(n_outputs: int, reason: str) -> Ceiling:
 
 
 def mean_of_subjects(
-    subjects: Iterable[Float[np.ndarray, "time output"]], labels: np.ndarray
+    subjects: Float[np.ndarray, "subject time output"], labels: np.ndarray
 ) -> Float[np.ndarray, "time output"]:
-    """Mean over subjects, each z-scored per run and looked at once, of those who have a sample; NaN where nobody has.
-
-    Parameters
-    ----------
-    subjects : iterable of array of shape (n_samples, n_outputs)
-        NaN where a subject lacks a sample or an output.
-    labels : array of shape (n_samples,)
-        The run of each sample.
-
-    Raises
-    ------
-    ValueError
-        If there is no subject.
-    """
-    total, count = None, None
+    """Mean over subjects, each z-scored per run, of those who have a sample; NaN where nobody has."""
+    total, count = np.zeros(subjects.shape[1:], np.float32), np.zeros(subjects.shape[1:], np.int32)
     for one in subjects:
-        standard = _zscored_where_there(one, np.isfinite(one), labels)
-        if total is None or count is None:
-            total, count = np.zeros(one.shape, np.float32), np.zeros(one.shape, np.int32)
+        there = np.isfinite(one)
+        standard = _zscored_where_there(one, there, labels)
         total += np.nan_to_num(standard)
         count += np.isfinite(standard)
-    if total is None or count is None:
-        raise ValueError("no subject to average")
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 

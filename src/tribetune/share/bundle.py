@@ -9,7 +9,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from tribetune.adapt.adapter import LORA_KEYS, LORA_MATRICES, Adapter
+from tribetune.adapt.adapter import LORA_KEYS, LORA_MAGNITUDE, LORA_MATRICES, LORA_VARIANTS, Adapter
 from tribetune.adapt.forms import check_form
 from tribetune.errors import AdaptationError
 from tribetune.files import hash_file, whole, without_nan, write_json, write_text
@@ -21,7 +21,6 @@ from tribetune.share.plain_files import check_folder, check_tensor_file, read_pl
 WEIGHTS, FACTS, LORA, CARD, PICTURE = (
     "adapter_model.safetensors", "tribetune.json", "adapter_config.json", "README.md", "scores.png"
 )  # fmt: skip
-BUNDLE = (WEIGHTS, FACTS, LORA, CARD, PICTURE)
 """All files that a bundle may have."""
 
 _HASHED = (WEIGHTS, LORA, PICTURE)
@@ -29,7 +28,7 @@ _PEFT_PREFIX = "base_model.model."
 _PEFT_FACTS = ("peft_type", "base_model_name_or_path", "revision", "task_type", "inference_mode")
 
 
-def save_adapter(adapter: Adapter, folder: Path, facts: Mapping[str, Any], picture: Path | None = None) -> None:
+def save_adapter(adapter: Adapter, folder: Path, facts: Mapping[str, Any]) -> None:
     """Write a bundle; the folder appears when everything in it is on disk.
 
     Parameters
@@ -40,8 +39,6 @@ def save_adapter(adapter: Adapter, folder: Path, facts: Mapping[str, Any], pictu
         Replaced where it exists.
     facts : mapping
         Plain values for ``tribetune.json``, see `tribetune.share.facts.Facts`.
-    picture : Path, optional
-        PNG of held-out scores on the cortex, for the card.
 
     Raises
     ------
@@ -57,8 +54,6 @@ def save_adapter(adapter: Adapter, folder: Path, facts: Mapping[str, Any], pictu
             save_file({_in_file(name): tensor.contiguous() for name, tensor in adapter.tensors.items()}, weights)
         if adapter.lora:
             write_json(part / LORA, _peft_config(adapter.lora, facts.get("base") or {}))
-        if picture:
-            shutil.copyfile(picture, part / PICTURE)
         told = {"format": FORMAT, "method": adapter.method, "trained_weights": adapter.n_weights}
         write_facts(part, {**told, "chosen": dict(adapter.chosen), **facts, "files": file_facts(part)})
         part.chmod(0o755)
@@ -199,14 +194,14 @@ def _lora_settings(path: Path) -> dict[str, Any]:
     found = read_plain_json(path)
     if found.get("peft_type") != "LORA":
         raise AdaptationError(f"{path}: peft_type is {found.get('peft_type')!r}, expected LORA", hint="fetch it again")
-    unknown = sorted(set(found) - {*LORA_KEYS, *_PEFT_FACTS})
+    unknown = sorted(set(found) - {*LORA_KEYS, *LORA_VARIANTS, *_PEFT_FACTS})
     if unknown:
         raise AdaptationError(f"{path}: setting {unknown[0]!r} is not one of ours", hint="fetch the adapter again")
-    return {name: value for name, value in found.items() if name in LORA_KEYS}
+    return {name: value for name, value in found.items() if name in (*LORA_KEYS, *LORA_VARIANTS)}
 
 
 def _in_file(name: str) -> str:
-    return _PEFT_PREFIX + name if name.endswith(LORA_MATRICES) else name
+    return _PEFT_PREFIX + name if name.endswith((*LORA_MATRICES, LORA_MAGNITUDE)) else name
 
 
 def _in_memory(name: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
-from tribetune.adapt.lora import inject, lora_tensors
+from tribetune.adapt.lora_matrices import inject, lora_tensors
 from tribetune.model.checkpoint import checkpoint_hash, save_checkpoint
 from tribetune.model.tribe import Tribe, TribeConfig
 from tribetune.share.bundle import add_scores, save_adapter

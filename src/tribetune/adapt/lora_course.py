@@ -1,0 +1,145 @@
+"""One course of LoRA: the trunk's matrices and a personal readout, trained together window by window."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tribetune.adapt.adapter import share
+from tribetune.adapt.latents import Latents, run_trunk
+from tribetune.adapt.lora_matrices import halve_frozen, inject
+from tribetune.adapt.phases import epoch_phases, joined_runs
+from tribetune.adapt.precision import Precision
+from tribetune.adapt.readout import Descent, Schedule, Visit, scale_of, visits
+from tribetune.model.tribe import Tribe
+from tribetune.windows import AlignedRun, Window, cut_windows
+
+
+@dataclass(frozen=True)
+class Course:
+    """How LoRA and readout are trained together.
+
+    Attributes
+    ----------
+    lora_rate : float
+        Adam's learning rate; full from the first step on, falling linearly.
+    config : mapping
+        For peft.
+    readout : Schedule
+        Of the readout; its epochs are the course's.
+    precision : str
+        Of the trunk.
+    random_phase : bool
+        Whether windows begin elsewhere in every epoch.
+    modality_dropout : float
+        Probability that a window loses a modality.
+    """
+
+    lora_rate: float
+    config: Mapping[str, Any]
+    readout: Schedule
+    precision: Precision = "float32"
+    random_phase: bool = False
+    modality_dropout: float = 0.0
+
+
+class Example(NamedTuple):
+    """A window to train on: how many valid samples it has, and how to get it with the BOLD of those."""
+
+    n_samples: int
+    read: Callable[[], tuple[Window, Float[Tensor, "time output"]]]
+
+
+def train(
+    tribe: Tribe,
+    windows: Sequence[Window],
+    latents: Sequence[Latents],
+    course: Course,
+    start: tuple[Tensor, Tensor],
+) -> tuple[Tribe, Descent]:
+    """Train: per window one Adam step on the LoRA matrices, and the readout's steps on the same trunk output.
+
+    The readout's scale is taken from the latents of the trunk before LoRA, which moves them little.
+
+    Parameters
+    ----------
+    tribe : Tribe
+        Not changed.
+    windows : sequence of Window
+    latents : sequence of Latents
+        Of these windows; their BOLD is trained on.
+    course : Course
+    start : tuple of Tensor
+        Weights and bias of the readout before training.
+    """
+    plan = course.readout
+    model = _model(tribe, course)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=course.lora_rate)
+    descent = Descent(*start, scale_of(latents, plan.block))
+    epochs = _epochs(windows, latents, course)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(plan.seed)  # of modality dropout
+        for epoch, place, blocks in visits([[one.n_samples for one in epoch] for epoch in epochs], plan):
+            optimizer.param_groups[0]["lr"] = course.lora_rate * blocks[0][1] / plan.rate
+            _visit(model, optimizer, epochs[epoch][place], blocks, descent, course.precision)
+    return model.eval(), descent
+
+
+def _model(tribe: Tribe, course: Course) -> Tribe:
+    model = share(tribe)
+    inject(model, course.config, seed=course.readout.seed)
+    if course.precision == "bfloat16" and not course.config.get("use_dora"):  # DoRA takes norms of the weights
+        halve_frozen(model)
+    model.config = replace(model.config, modality_dropout=course.modality_dropout, temporal_dropout=0.0)
+    model.training = course.modality_dropout > 0  # of the Tribe alone: its trunk stays without dropout
+    return model
+
+
+def _epochs(windows: Sequence[Window], latents: Sequence[Latents], course: Course) -> list[list[Example]]:
+    """Every epoch's windows."""
+    if not course.random_phase:
+        return [[_as_it_is(*pair) for pair in zip(windows, latents, strict=True)]] * course.readout.epochs
+    rng, runs = np.random.default_rng(course.readout.seed), joined_runs(windows, latents)
+    size_s = len(windows[0].mask)
+    found = []
+    for _ in range(course.readout.epochs):
+        spans = [(run, span) for run in runs for span in epoch_phases(len(run.mask), size_s, rng)]
+        counts = [int(run.mask[slice(*span)].sum()) for run, span in spans]
+        found.append([_cut(run, span, n, size_s) for (run, span), n in zip(spans, counts, strict=True) if n])
+    return found
+
+
+def _as_it_is(window: Window, part: Latents) -> Example:
+    return Example(len(part.bold), lambda: (window, part.bold))
+
+
+def _cut(run: AlignedRun, span: tuple[int, int], n_samples: int, size_s: int) -> Example:
+    def read() -> tuple[Window, Tensor]:
+        window = cut_windows(run, size_s, size_s, span)[0]
+        return window, torch.from_numpy(window.bold[window.mask])
+
+    return Example(n_samples, read)
+
+
+def _visit(
+    model: Tribe,
+    optimizer: torch.optim.Optimizer,
+    example: Example,
+    blocks: Sequence[Visit],
+    descent: Descent,
+    precision: Precision,
+) -> None:
+    """One Adam step on the mean squared error through the readout as it stands, and the readout's steps."""
+    window, bold = example.read()
+    values = run_trunk(model, window, precision)
+    values = values[torch.from_numpy(np.flatnonzero(window.mask)).to(values.device)]
+    standard, error = descent.error(values.detach(), bold.to(values.device))
+    optimizer.zero_grad(set_to_none=True)
+    values.backward(descent.pull(error) * (2 / bold.numel()))
+    optimizer.step()
+    descent.steps(standard, error, blocks)
