@@ -1,7 +1,7 @@
 """What is too long for the gate: simulated subjects, killed runs, real listeners, trained judges. Figures go to LOG.md.
 
 Use: ``python benchmarks/evidence.py [--only CAMPAIGN]… [--data FOLDER] [--dry]``; campaigns: seeds, kills, alice,
-feature-kills, blockwise, honesty, leaks
+alice-cohort, minutes, feature-kills, blockwise, honesty, leaks
 """
 
 import argparse
@@ -26,6 +26,7 @@ SEEDS = (101, 102, 103, 104, 105)
 
 KILLS = 20
 LOG = Path(__file__).parent.parent / "LOG.md"
+RECIPES = LOG.parent / "recipes" / "README.md"
 
 
 def main() -> None:
@@ -42,8 +43,11 @@ def main() -> None:
         section = [f"## {time.strftime('%Y-%m-%d')} · evidence: {name}", "", *lines, ""]
         section += [f"`python benchmarks/evidence.py --only {name}`, {time.perf_counter() - begin:.0f} s.", ""]
         print("\n".join(section))
-        if not given.dry:
-            _add_to_log("\n".join(section))
+        if given.dry:
+            continue
+        _add_to_log("\n".join(section))
+        if name in IN_RECIPES:
+            _put_between(RECIPES, name, IN_RECIPES[name]())
 
 
 def seeds(scratch: Path, data: Path) -> list[str]:  # noqa: ARG001
@@ -170,15 +174,43 @@ def leaks(scratch: Path, data: Path) -> list[str]:  # noqa: ARG001
     return judge.measure(scratch)
 
 
+def minutes(scratch: Path, data: Path) -> list[str]:  # noqa: ARG001
+    """Every method and FIR at 5 to 60 calibration minutes of simulated subjects; goes on where it was interrupted."""
+    import minutes as judge
+    import minutes_table
+
+    figures = judge.measure()
+    return [*minutes_table.tables(figures), "", *minutes_table.sentences(figures)]
+
+
+def _minutes_table() -> list[str]:
+    import minutes as judge
+    import minutes_table
+
+    return minutes_table.tables(judge.measure())
+
+
+def alice_cohort(scratch: Path, data: Path) -> list[str]:
+    """All 27 listeners left out in turn: pretrained on the others' first half, adapted on his own, tested after it."""
+    import listeners
+
+    return listeners.report(scratch, data / "alice" / "alice_brennan2016_rois.npz")
+
+
 CAMPAIGNS: dict[str, Callable[[Path, Path], list[str]]] = {
     "seeds": seeds,
     "kills": kills,
     "alice": alice,
+    "alice-cohort": alice_cohort,
+    "minutes": minutes,
     "feature-kills": feature_kills,
     "blockwise": blockwise,
     "honesty": honesty,
     "leaks": leaks,
 }
+
+IN_RECIPES: dict[str, Callable[[], list[str]]] = {"minutes": _minutes_table}
+"""Tables that also stand in the recipes' README, between markers."""
 
 
 def _paired(found: dict[str, list[float]], method: str, other: str) -> str:
@@ -221,6 +253,16 @@ def _add_to_log(section: str) -> None:
     """Newest first, after the log's introduction."""
     head, mark, rest = LOG.read_text(encoding="utf-8").partition("\n## ")
     write_text(LOG, f"{head}\n{section}{mark}{rest}")
+
+
+def _put_between(path: Path, name: str, lines: Sequence[str]) -> None:
+    """Replace what stands between a file's markers of this name."""
+    begin, end = f"<!-- {name}: python benchmarks/evidence.py --only {name} -->", f"<!-- end of {name} -->"
+    head, _, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, mark, tail = rest.partition(end)
+    if not mark:
+        raise SystemExit(f"{path}: no markers of {name}; expected the lines {begin} and {end}")
+    write_text(path, "\n".join([head + begin, "", *lines, "", end + tail]))
 
 
 if __name__ == "__main__":
