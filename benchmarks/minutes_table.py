@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from held_out import mean_interval, paired, ratio_interval, shown
-from minutes import CLOSED, LENGTHS, NOISE, RUN_MINUTES, SUBJECTS, TRUNK
+from minutes import CLOSED, LENGTHS, N_OUTPUTS, NOISE, RUN_MINUTES, SAMPLE, SUBJECTS, TRUNK
 
 Figures = Sequence[Mapping[str, Any]]
 
@@ -18,14 +18,13 @@ EARLY, LATE = 10, 60
 def tables(figures: Figures) -> list[str]:
     """Share of the ideal score for every method and length, one table per set of outputs."""
     people = _people(figures)
-    subjects, first = (
-        len({_who(figure) for figure in people}),
-        len({_who(figure) for figure in _with(people, TRUNK[0])}),
-    )
+    subjects, seeds = {_who(figure) for figure in people}, {figure["seed"] for figure in people}
+    first = {_who(figure) for figure in _with(people, TRUNK[0])}
     lines = [
         f"Share of the ideal score (the planted signal's own r) that the mean r reaches on a test run of"
-        f" {RUN_MINUTES:g} min [95 % bootstrap interval over subjects], {subjects} subjects, {SUBJECTS} for each of"
-        f" {len({figure['seed'] for figure in people})} seeds; {' and '.join(TRUNK)}: the first of each seed, {first}."
+        f" {RUN_MINUTES:g} min [95 % bootstrap interval over subjects]. {len(subjects)} subjects, {SUBJECTS} for each"
+        f" of {len(seeds)} seeds; {' and '.join(TRUNK)}: the first of each seed, {len(first)}. All is fitted to and"
+        f" scored on the same random {len(SAMPLE):,} of {N_OUTPUTS:,} vertices."
     ]
     for of, title in SETS.items():
         ideal = mean_interval([figure[of]["ideal"] for figure in people])[0]

@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,21 @@ def test_the_model_of_some_outputs_predicts_what_the_whole_one_predicts_for_them
     torch.testing.assert_close(thin, whole[..., [1, 4]], atol=1e-6, rtol=0)  # one more order of summation
 
 
+def test_subjects_side_by_side_are_fitted_as_if_alone(load, split):
+    minutes = load("minutes")
+    other = minutes._noise(split, 4)
+    both = minutes._side_by_side([split, other])
+    for joined, one, two in zip(both.training, split.training, other.training, strict=True):
+        np.testing.assert_array_equal(joined.aligned.bold[:, :6], one.aligned.bold)
+        np.testing.assert_array_equal(joined.aligned.bold[:, 6:], two.aligned.bold)
+    np.testing.assert_array_equal(both.test[0].aligned.bold[:, 6:], other.test[0].aligned.bold)
+    part = split.training[0]
+    shorter = replace(part, aligned=replace(part.aligned, mask=part.aligned.mask & (np.arange(120) != 5)))
+    other = Split((shorter,), (), split.test)
+    with pytest.raises(ValueError, match="differ in their valid samples"):
+        minutes._side_by_side([split, other])
+
+
 def test_a_share_of_the_ideal_is_a_ratio_of_means_whose_interval_is_over_subjects(load):
     held_out = load("held_out")
     assert held_out.ratio_interval([0.1, 0.2, 0.3], [0.2, 0.4, 0.6]) == pytest.approx((0.5, 0.5, 0.5))
@@ -101,6 +117,7 @@ def test_only_what_stands_between_its_markers_is_replaced(load, tmp_path):
 
 
 def _figure(minutes, seed, name, length):
-    methods = dict.fromkeys(("fir", *minutes.methods_of(name)), 0.1 * seed)
-    scores = {"n_outputs": 10, "ideal": 0.2 * seed, **methods}
+    trunk = {"01": minutes.TRUNK, minutes.NOISE: ("ladder",)}.get(name, ())
+    methods = dict.fromkeys(("fir", *minutes.CLOSED, *trunk), 0.1 * seed)
+    scores = {"ideal": 0.2 * seed, **methods}
     return {"seed": seed, "subject": name, "minutes": length, "all": scores, "selected": scores, "kept": "zero-shot"}
