@@ -10,7 +10,13 @@ from scipy.signal import lfilter
 from scipy.stats import kstest
 
 from tribetune.evaluate.bootstrap import HeldOut
-from tribetune.evaluate.ceilings import Ceiling, inter_subject_ceiling, repeat_ceiling, split_half_ceiling
+from tribetune.evaluate.ceilings import (
+    Ceiling,
+    inter_subject_ceiling,
+    mean_of_subjects,
+    repeat_ceiling,
+    split_half_ceiling,
+)
 from tribetune.evaluate.permutation import Kind, Scheme, permutation_test
 from tribetune.evaluate.significance import q_values
 from tribetune.simulate.hemodynamics import CANONICAL
@@ -107,5 +113,6 @@ def report(runs: int, seeds: int) -> list[str]:
 def _ceiling(kind: str, repeats: Float[np.ndarray, "repeat time output"]) -> Ceiling:
     runs = ("1",) * SAMPLES
     if kind == "inter-subject":
-        return inter_subject_ceiling(repeats[0], repeats[1:], runs)
+        others = mean_of_subjects(repeats[1:], np.asarray(runs))
+        return inter_subject_ceiling(repeats[0], others, len(repeats) - 1, runs)
     return {"repeat": repeat_ceiling, "split-half": split_half_ceiling}[kind](repeats, runs)

@@ -93,7 +93,7 @@ def test_there_are_as_many_commands_as_promised():
     groups = {
         *(("features", n) for n in ("extract", "ls", "verify", "export", "import", "transcribe")),
         *(("bold", n) for n in ("ls", "lag")),
-        ("hub", "convert"),
+        *(("hub", n) for n in ("push", "pull", "ls", "verify", "card", "convert")),
         *(("adapters", n) for n in ("average", "merge")),
         *(("recipe", n) for n in ("ls", "show", "cp", "check", "schema")),
     }

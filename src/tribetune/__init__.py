@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tribetune.model.tribe import Tribe
 
-__all__ = ["Tribe"]
+__all__ = ["Tribe", "load_adapter"]
 __version__ = "0.1.0"
+
+_PLACES = {"Tribe": ("tribetune.model.tribe", "Tribe"), "load_adapter": ("tribetune.share.hub", "open_adapter")}
 
 
 def __getattr__(name: str) -> Any:
-    """Import torch only when ``Tribe`` is asked for, so that the command line answers at once."""
-    if name == "Tribe":
-        return import_module("tribetune.model.tribe").Tribe
+    """Import torch only when it is needed, so that the command line answers at once."""
+    if name in _PLACES:
+        module, member = _PLACES[name]
+        return getattr(import_module(module), member)
     raise AttributeError(f"module 'tribetune' has no attribute {name!r}")

@@ -60,7 +60,8 @@ def test_the_ceiling_of_a_mean_of_repeats_is_higher():
 
 def test_the_inter_subject_ceiling_is_r_with_the_mean_of_the_others():
     repeats = zscored(data(n_repeats=6).astype(np.float64))
-    found = inter_subject_ceiling(repeats[0], repeats[1:], ONE_RUN)
+    others = mean_of_subjects(repeats[1:].astype(np.float32), np.asarray(ONE_RUN))
+    found = inter_subject_ceiling(repeats[0], others, 5, ONE_RUN)
     wanted = [np.corrcoef(repeats[0, :, k], repeats[1:, :, k].mean(0))[0, 1] for k in range(4)]
     np.testing.assert_allclose(found.r, wanted, atol=1e-4)
     assert (found.kind, found.n) == ("inter-subject", 5)
@@ -111,7 +112,7 @@ def test_what_cannot_be_estimated_is_refused_in_words():
         assert ceiling.reason == "it needs at least two repeats of a test stimulus, and there is one"
         assert np.isnan(ceiling.r).all()
         assert not ceiling.above_zero.any()
-    others = inter_subject_ceiling(data()[0], data()[:0], ONE_RUN)
+    others = inter_subject_ceiling(data()[0], data()[1], 0, ONE_RUN)
     assert others.reason == "it needs at least two other subjects with the test stimulus, and there are none"
     short = repeat_ceiling(data(), ONE_RUN, resampling=Resampling(block=100))
     assert "300 samples are fewer than 4 blocks of 100" in short.reason
@@ -126,3 +127,5 @@ def test_the_mean_of_subjects_takes_those_who_were_measured():
     np.testing.assert_allclose(mean_of_subjects(lacking, labels), mean_of_subjects(subjects[:2], labels), atol=1e-6)
     lacking[:, :10] = np.nan
     assert np.isnan(mean_of_subjects(lacking, labels)[:10]).all()
+    with pytest.raises(ValueError, match="no subject"):
+        mean_of_subjects([], labels)

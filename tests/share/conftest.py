@@ -1,7 +1,12 @@
 """A tiny checkpoint, an adapter of it with readout and LoRA, and the bundle that it makes."""
 
+import importlib.util
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+from huggingface_hub import constants
 
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.adapt.lora_matrices import inject, lora_tensors
@@ -9,6 +14,14 @@ from tribetune.model.checkpoint import checkpoint_hash, save_checkpoint
 from tribetune.model.tribe import Tribe, TribeConfig
 from tribetune.share.bundle import add_scores, save_adapter
 from tribetune.share.probe import record_probe
+
+_spec = importlib.util.spec_from_file_location("hub_server", Path(__file__).parent / "hub_server.py")
+assert _spec is not None
+assert _spec.loader is not None
+hub_server = importlib.util.module_from_spec(_spec)
+sys.modules["hub_server"] = hub_server
+_spec.loader.exec_module(hub_server)
+serve, TOKEN = hub_server.serve, hub_server.TOKEN
 
 LORA = {"r": 2, "lora_alpha": 4.0, "target_modules": ["to_q", "ff_in"], "lora_dropout": 0.0, "bias": "none"}
 SCORES = {
@@ -64,3 +77,34 @@ def bundle(trained, facts, tmp_path):
     save_adapter(trained, folder, facts)
     add_scores(folder, SCORES, "lora beats zero-shot.")
     return folder
+
+
+@pytest.fixture(scope="session")
+def _server():
+    server, hub = serve()
+    yield server, hub
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def hub(_server, tmp_path, monkeypatch):
+    """A hub on localhost, empty; the client is told of it as by its environment, with a cache and token of its own."""
+    server, hub = _server
+    hub.__init__()
+    settings = {
+        "ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+        "HF_HUB_OFFLINE": False,
+        "HF_HUB_DISABLE_XET": True,
+        "HF_HUB_CACHE": str(tmp_path / "cache"),
+        "HF_ASSETS_CACHE": str(tmp_path / "assets"),
+        "HF_TOKEN_PATH": str(tmp_path / "token"),
+        "HF_STORED_TOKENS_PATH": str(tmp_path / "tokens"),
+    }
+    for name, value in settings.items():
+        monkeypatch.setattr(constants, name, value)
+    template = settings["ENDPOINT"] + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # before the client tries again
+    return hub

@@ -33,9 +33,7 @@ class Reduction:
         return (self.components @ ((_columns(features) - self.mean) / self.scale).T)[None]
 
 
-def fit_reduction(
-    features: Sequence[Float[np.ndarray, "layer dim step"]], n_components: int, seed: int = 0
-) -> Reduction:
+def fit_reduction(features: Sequence[Float[np.ndarray, "layer dim _"]], n_components: int, seed: int = 0) -> Reduction:
     """Fit the components of one modality; the caller hands over training runs and nothing else.
 
     Parameters

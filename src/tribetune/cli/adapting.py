@@ -64,11 +64,16 @@ def adapt(
 
 
 def predict(  # noqa: PLR0913 - one parameter per option of the command line
-    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="A folder, or a name such as tribe-toy.")],
+    checkpoint: Annotated[
+        str, typer.Argument(metavar="CHECKPOINT", help="A folder, a name such as tribe-toy, or a hub id.")
+    ],
     out: NewFolder,
     stimuli: Stimuli = None,
     adapter: Annotated[
-        Path | None, typer.Option("--adapter", metavar="DIR", help="One subject's adapter; else the unseen subject.")
+        str | None,
+        typer.Option(
+            "--adapter", metavar="WHERE", help="One subject's: a folder or a hub id; else the unseen subject."
+        ),
     ] = None,
     words: Words = None,
     overlap_s: Annotated[

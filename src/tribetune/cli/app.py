@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tribetune import __version__
-from tribetune.cli import adapters, adapting, bold, doctor, evaluating, features, making, recipes
+from tribetune.cli import adapters, adapting, bold, doctor, evaluating, features, hub, making, recipes
 
 
 def build() -> typer.Typer:
@@ -22,6 +22,7 @@ def build() -> typer.Typer:
     adapters.register(app)
     evaluating.register(app)
     making.register(app)
+    hub.register(app)
     features.register(app)
     bold.register(app)
     recipes.register(app)

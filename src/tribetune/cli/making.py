@@ -1,4 +1,4 @@
-"""Commands that make what an adaptation starts from: simulate, pretrain, hub convert."""
+"""Commands that make what an adaptation starts from: simulate, pretrain."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +11,9 @@ from tribetune.cli.stderr import shown_progress
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of this module and the group ``hub``."""
+    """Add the commands of this module."""
     command(app, "simulate", example="tribetune simulate cohort --subjects 2 --runs 4 --minutes 8 --seed 33")(simulate)
     command(app, "pretrain", example="tribetune pretrain pretrain-toy --out checkpoints/my-toy")(pretrain)
-
-    hub = typer.Typer(no_args_is_help=True, help="Checkpoints of other makers.")
-    command(hub, "convert", example="tribetune hub convert tribev2 checkpoints/tribev2")(convert)
-    app.add_typer(hub, name="hub")
 
 
 def simulate(
@@ -46,13 +42,3 @@ def pretrain(recipe: RecipeName, overrides: Overrides = None, out: Out = None) -
     with shown_progress() as progress:
         folder = study.pretrain(str(find_recipe(recipe)), overrides or [], out, progress)
     typer.echo(f"folder: {folder}")
-
-
-def convert(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Official TRIBE v2: best.ckpt and config.yaml.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write: model.safetensors and config.json.")],
-) -> None:
-    """Convert an official checkpoint to ours, and check that both give the same output."""
-    from tribetune.model.checkpoint import convert as convert_checkpoint
-
-    typer.echo(f"folder: {convert_checkpoint(folder, out)} (weights and outputs agree bit for bit)")

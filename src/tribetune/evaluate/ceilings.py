@@ -1,6 +1,6 @@
 """Noise ceilings: the best attainable score, with its kind and interval, or in words why it cannot be estimated."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -131,7 +131,8 @@ def split_half_ceiling(
 
 def inter_subject_ceiling(
     own: Float[np.ndarray, "time output"],
-    others: Float[np.ndarray, "subject time output"],
+    mean_of_others: Float[np.ndarray, "time output"],
+    n_others: int,
     runs: Sequence[str],
     resampling: Resampling = DEFAULT,
 ) -> Ceiling:
@@ -142,25 +143,25 @@ def inter_subject_ceiling(
 
     Parameters
     ----------
-    own : array of shape (n_samples, n_outputs)
-    others : array of shape (n_subjects, n_samples, n_outputs)
-        NaN where a subject lacks a sample or an output: the mean is over those who have it.
+    own, mean_of_others : array of shape (n_samples, n_outputs)
+        The second by `mean_of_subjects`.
+    n_others : int
+        Subjects in that mean.
     runs : sequence of str
     resampling : Resampling, optional
     """
-    n, n_samples, n_outputs = others.shape
-    members, reason = _blocks(runs, n_samples, resampling, n, "other subjects with the test stimulus")
+    n_samples, n_outputs = own.shape
+    members, reason = _blocks(runs, n_samples, resampling, n_others, "other subjects with the test stimulus")
     if reason:
         return no_ceiling(n_outputs, reason)
     labels = np.asarray(runs)
 
     def statistic(part: slice) -> tuple[list[np.ndarray], Callable]:
-        mean = mean_of_subjects(others[:, :, part], labels)
-        x, y = (zscore_by_run(values, labels) for values in (mean, own[:, part]))
+        x, y = (zscore_by_run(values[:, part], labels) for values in (mean_of_others, own))
         return block_moments(x, y, members), lambda drawn: fisher(r_of_moments(drawn))
 
     z, half = bootstrapped(statistic, n_outputs, len(members), resampling)
-    return _ceiling("inter-subject", [np.tanh(value) for value in (z, z - half, z + half)], n, rooted=False)
+    return _ceiling("inter-subject", [np.tanh(value) for value in (z, z - half, z + half)], n_others, rooted=False)
 
 
 def no_ceiling(n_outputs: int, reason: str) -> Ceiling:
@@ -169,15 +170,31 @@ def no_ceiling(n_outputs: int, reason: str) -> Ceiling:
 
 
 def mean_of_subjects(
-    subjects: Float[np.ndarray, "subject time output"], labels: np.ndarray
+    subjects: Iterable[Float[np.ndarray, "time output"]], labels: np.ndarray
 ) -> Float[np.ndarray, "time output"]:
-    """Mean over subjects, each z-scored per run, of those who have a sample; NaN where nobody has."""
-    total, count = np.zeros(subjects.shape[1:], np.float32), np.zeros(subjects.shape[1:], np.int32)
+    """Mean over subjects, each z-scored per run and looked at once, of those who have a sample; NaN where nobody has.
+
+    Parameters
+    ----------
+    subjects : iterable of array of shape (n_samples, n_outputs)
+        NaN where a subject lacks a sample or an output.
+    labels : array of shape (n_samples,)
+        The run of each sample.
+
+    Raises
+    ------
+    ValueError
+        If there is no subject.
+    """
+    total, count = None, None
     for one in subjects:
-        there = np.isfinite(one)
-        standard = _zscored_where_there(one, there, labels)
+        standard = _zscored_where_there(one, np.isfinite(one), labels)
+        if total is None or count is None:
+            total, count = np.zeros(one.shape, np.float32), np.zeros(one.shape, np.int32)
         total += np.nan_to_num(standard)
         count += np.isfinite(standard)
+    if total is None or count is None:
+        raise ValueError("no subject to average")
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 

@@ -9,7 +9,12 @@ from tribetune.evaluate.bootstrap import Bootstrap, Estimate
 ALL, SELECTED = 0, 1
 """Output sets of the bootstrap: every output, and the set fixed on calibration data."""
 
-BASELINES = {"zero-shot": "zero-shot", "fir": "the FIR baseline"}
+BASELINES = {
+    "zero-shot": "zero-shot",
+    "fir": "the FIR baseline",
+    "banded": "the banded FIR baseline",
+    "nuisance": "the nuisance baseline",
+}
 """What an adapter is held against, and how a sentence calls it."""
 
 
@@ -74,7 +79,8 @@ def _sentence(bootstrap: Bootstrap, method: str) -> str:
     elif any(estimate.interval[1] < 0 for estimate in found.values()):
         ending = f"Use {_best(bootstrap, [*found, method])} instead."
     elif "zero-shot" in beaten:
-        ending = f"Adapting helps, but these data do not show that it beats {BASELINES['fir']}."
+        unbeaten = " or ".join(BASELINES[name] for name in found if name not in beaten)
+        ending = f"Adapting helps, but these data do not show that it beats {unbeaten}."
     else:
         ending = "These data do not show that adapting helps."
     return f"{method} {' and '.join(parts)}. {ending}"

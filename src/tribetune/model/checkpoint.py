@@ -1,4 +1,4 @@
-"""Checkpoints on disk: ours (``model.safetensors`` and ``config.json``), and whichever kind a path or name leads to."""
+"""Checkpoints: ours (``model.safetensors`` and ``config.json``), and whichever kind a path, name or hub id leads to."""
 
 import hashlib
 import json
@@ -15,6 +15,7 @@ from tribetune.errors import CheckpointError
 from tribetune.files import hash_file, whole
 from tribetune.model import official
 from tribetune.model.config import TribeConfig
+from tribetune.model.hub import fetch, hub_id, source_of
 from tribetune.model.tribe import Tribe
 from tribetune.model.weights import all_finite, assemble
 from tribetune.shipped import shipped_folder
@@ -74,7 +75,7 @@ def load_checkpoint(folder: str | Path) -> Tribe:
 
 
 def open_checkpoint(path_or_name: str | Path) -> Tribe:
-    """Open a folder in our layout or the official one, a ``.ckpt`` file, or a name from ``checkpoints/``.
+    """Open a folder in our layout or the official one, a ``.ckpt`` file, a name from ``checkpoints/``, or a hub id.
 
     Raises
     ------
@@ -86,7 +87,9 @@ def open_checkpoint(path_or_name: str | Path) -> Tribe:
 
 
 def find_checkpoint(path_or_name: str | Path) -> Path:
-    """The folder or ``.ckpt`` file that a path or a shipped checkpoint's name means.
+    """The folder or ``.ckpt`` file that a path, a shipped checkpoint's name or an id on the hub means.
+
+    What is on the hub is fetched into its cache: the files of the two layouts, and nothing else.
 
     Raises
     ------
@@ -103,9 +106,14 @@ def find_checkpoint(path_or_name: str | Path) -> Path:
     shipped = shipped_checkpoints()
     if str(path_or_name) in shipped:
         return shipped[str(path_or_name)]
+    if where := hub_id(str(path_or_name)):
+        found = fetch(where, (WEIGHTS, CONFIG, official.WEIGHTS, official.CONFIG), CheckpointError)
+        if not found.is_dir():
+            raise CheckpointError(f"{where}: no checkpoint, it has none of the files", hint="check the name")
+        return _known_folder(found)
     raise CheckpointError(
         f"{path_or_name}: no such checkpoint, neither a path nor one of: {', '.join(shipped) or 'none shipped'}",
-        hint="give a folder, a .ckpt file or one of these names",
+        hint="give a folder, a .ckpt file, one of these names, or ORGANISATION/NAME on the hub",
     )
 
 
@@ -131,6 +139,29 @@ def checkpoint_hash(path_or_name: str | Path) -> str:
         raise CheckpointError(f"{folder / missing[0]}: no such file", hint="the checkpoint is incomplete; get it again")
     # by content, not by name: a renamed official file is the same checkpoint
     return hashlib.sha256("".join(hash_file(folder / name) for name in names).encode()).hexdigest()
+
+
+def identify(path: Path, licence: str, digest: str = "") -> dict[str, str | None]:
+    """What an adapter says of the checkpoint it was trained on: name, hash, licence, and where the hub has it.
+
+    Parameters
+    ----------
+    path : Path
+        From `find_checkpoint`.
+    licence : str
+        Of its weights.
+    digest : str
+        Its `checkpoint_hash`, where that is known already.
+
+    Raises
+    ------
+    CheckpointError
+        If it is incomplete.
+    """
+    source = source_of(path)
+    found: dict[str, str | None] = {"name": source.name if source else path.name}
+    found |= {"hash": digest or checkpoint_hash(path), "licence": licence}
+    return found | ({"id": source.name, "revision": source.revision} if source else {})
 
 
 def convert(source: str | Path, out: str | Path) -> Path:

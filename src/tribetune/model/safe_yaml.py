@@ -38,8 +38,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     CheckpointError
         If the file is missing, is not such YAML, or would unfold to more than ``MAX_NODES`` values.
     """
+    return read_yaml_text(_text(path), path)
+
+
+def read_yaml_text(text: str, path: Path) -> dict[str, Any]:
+    """As `read_yaml`, of a text that was read from ``path``."""
     try:
-        values = _parse(_text(path))
+        values = _parse(text)
     # numbers and dates that Python refuses, deep nesting, and unhashable keys surface as these
     except (yaml.YAMLError, ValueError, TypeError, RecursionError, OverflowError) as fault:
         reason = str(fault).replace("\n", " ") or type(fault).__name__
@@ -58,7 +63,10 @@ def _text(path: Path) -> str:
         raise CheckpointError(f"{path}: no such file", hint=f"put {path.name} beside the weights")
     if path.stat().st_size > MAX_BYTES:
         raise CheckpointError(f"{path}: longer than {MAX_BYTES:,} bytes", hint="get the original file")
-    return path.read_text(encoding="utf-8")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as fault:
+        raise CheckpointError(f"{path}: not safe YAML: {fault}", hint="get the original file") from fault
 
 
 def _parse(text: str) -> Any:

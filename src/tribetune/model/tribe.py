@@ -45,7 +45,10 @@ class Tribe(nn.Module):
 
     @classmethod
     def from_pretrained(cls, path_or_name: str | Path) -> "Tribe":
-        """Open a folder in our layout or the official one, a ``.ckpt`` file, or a name from ``checkpoints/``.
+        """Open a folder in our layout or the official one, a ``.ckpt`` file, a name from ``checkpoints/``, or a hub id.
+
+        An id is ``owner/name`` or ``owner/name@revision``, such as ``facebook/tribev2``; its files are fetched into the
+        hub's cache once, and nothing in them is run.
 
         Raises
         ------
@@ -55,6 +58,34 @@ class Tribe(nn.Module):
         from tribetune.model.checkpoint import open_checkpoint
 
         return open_checkpoint(path_or_name)
+
+    def push_to_hub(self, repo_id: str, *, private: bool = True, consent: str = "", half: bool = False) -> str:
+        """Send this model to the hub, with its card; the licence is the config's.
+
+        Parameters
+        ----------
+        repo_id : str
+            ``owner/name``; made where there is none.
+        private : bool
+            Whether others may not see it.
+        consent : str
+            What the subjects agreed to whose own readouts are among the rows; not needed for the unseen row.
+        half : bool
+            Send float16, half the size.
+
+        Returns
+        -------
+        str
+            The commit.
+
+        Raises
+        ------
+        CheckpointError
+            If there is no licence, rows of subjects go without consent, or the hub refuses.
+        """
+        from tribetune.model.publish import publish
+
+        return publish(self, repo_id, private=private, consent=consent, half=half)
 
     def forward(
         self,

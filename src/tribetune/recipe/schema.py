@@ -126,8 +126,15 @@ Adaptation = Annotated[ZeroShot | Gain | Ridge | LowRank | Readout | Lora | Ladd
 class Evaluation(Section):
     """What the adapter is held against, on identical samples."""
 
-    baselines: list[Literal["zero-shot", "fir"]] = Field(["zero-shot", "fir"])
+    baselines: list[Literal["zero-shot", "fir", "banded", "nuisance", "others"]] = Field(["zero-shot", "fir"])
+    """``banded``: FIR with a penalty per modality; ``nuisance``: low-level stimulation, head motion and position in the
+    run; ``others``: the mean BOLD of the other subjects who had the test's stimulus."""
+    noise_ceiling: Literal["auto", "none", "repeat", "split-half", "inter-subject"] = "auto"
+    """``auto``: from repeats of a stimulus within the test, else from other subjects with the test's stimulus."""
     fir_delays_s: list[float] = Field([2.0, 4.0, 6.0, 8.0], min_length=1)
+    fir_components: Annotated[int, Field(ge=1)] | None = None
+    """Principal components of each modality that ``fir`` and ``banded`` use, fitted on training runs; all features when
+    left out."""
     bootstrap_draws: Annotated[int, Field(ge=100)] = 1000
     bootstrap_block_s: Positive = 30.0
     native_t_r: bool = False

@@ -21,6 +21,7 @@ from tribetune.share.plain_files import check_folder, check_tensor_file, read_pl
 WEIGHTS, FACTS, LORA, CARD, PICTURE = (
     "adapter_model.safetensors", "tribetune.json", "adapter_config.json", "README.md", "scores.png"
 )  # fmt: skip
+BUNDLE = (WEIGHTS, FACTS, LORA, CARD, PICTURE)
 """All files that a bundle may have."""
 
 _HASHED = (WEIGHTS, LORA, PICTURE)
@@ -28,7 +29,7 @@ _PEFT_PREFIX = "base_model.model."
 _PEFT_FACTS = ("peft_type", "base_model_name_or_path", "revision", "task_type", "inference_mode")
 
 
-def save_adapter(adapter: Adapter, folder: Path, facts: Mapping[str, Any]) -> None:
+def save_adapter(adapter: Adapter, folder: Path, facts: Mapping[str, Any], picture: Path | None = None) -> None:
     """Write a bundle; the folder appears when everything in it is on disk.
 
     Parameters
@@ -39,6 +40,8 @@ def save_adapter(adapter: Adapter, folder: Path, facts: Mapping[str, Any]) -> No
         Replaced where it exists.
     facts : mapping
         Plain values for ``tribetune.json``, see `tribetune.share.facts.Facts`.
+    picture : Path, optional
+        PNG of held-out scores on the cortex, for the card.
 
     Raises
     ------
@@ -54,6 +57,8 @@ def save_adapter(adapter: Adapter, folder: Path, facts: Mapping[str, Any]) -> No
             save_file({_in_file(name): tensor.contiguous() for name, tensor in adapter.tensors.items()}, weights)
         if adapter.lora:
             write_json(part / LORA, _peft_config(adapter.lora, facts.get("base") or {}))
+        if picture:
+            shutil.copyfile(picture, part / PICTURE)
         told = {"format": FORMAT, "method": adapter.method, "trained_weights": adapter.n_weights}
         write_facts(part, {**told, "chosen": dict(adapter.chosen), **facts, "files": file_facts(part)})
         part.chmod(0o755)

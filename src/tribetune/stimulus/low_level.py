@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from tribetune.stimulus.event import Kind
 from tribetune.stimulus.media import frames, probe, sound
 from tribetune.stimulus.timeline import Timeline
 from tribetune.timing import FEATURE_HZ, box, n_steps, to_step
@@ -76,7 +77,7 @@ def measure_sound(path: Path) -> dict[str, Float[np.ndarray, " step"]]:
 
 
 def place_measures(
-    timeline: Timeline, measured: Mapping[tuple[str, Path], Mapping[str, Float[np.ndarray, " _"]]]
+    timeline: Timeline, measured: Mapping[tuple[Kind, Path], Mapping[str, Float[np.ndarray, " _"]]]
 ) -> dict[str, Float[np.ndarray, " step"]]:
     """Measures on the clock of a timeline; zero where nothing is shown.
 

@@ -1,7 +1,7 @@
 """`tribetune adapt`: prepare, fit each method, score all of them on identical held-out samples, save."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,9 @@ from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.base import Base
 from tribetune.adapt.methods import fit_method
 from tribetune.bold.write import write_prediction
-from tribetune.errors import AdaptationError
-from tribetune.evaluate.bootstrap import Bootstrap, HeldOut, bootstrap_scores
-from tribetune.evaluate.null import shift_null
 from tribetune.evaluate.predict import predict_run
-from tribetune.evaluate.selection import select_outputs
-from tribetune.evaluate.table import Cost, table_rows, verdict
-from tribetune.files import whole, write_json, write_text
+from tribetune.evaluate.table import Cost, verdict
+from tribetune.files import write_json, write_text
 from tribetune.model.tribe import Tribe
 from tribetune.progress import Progress, Silent
 from tribetune.recipe.file import dump_recipe, read_recipe
@@ -26,17 +22,18 @@ from tribetune.share.bundle import add_scores, load_adapter, save_adapter
 from tribetune.share.probe import record_probe
 from tribetune.splits import Part
 from tribetune.study.alignment import lag_note
-from tribetune.study.baselines import fir_baseline, zero_shot_calibration
+from tribetune.study.baselines import banded_baseline, fir_baseline, zero_shot_calibration
 from tribetune.study.checks import check_change, weights_digest
 from tribetune.study.facts import adapter_facts
 from tribetune.study.ladder import climb_sentence, climbed
 from tribetune.study.leaks import guard, made_decisions, record_decisions
-from tribetune.study.native import at_own_t_r
+from tribetune.study.nuisance import nuisance_baseline
+from tribetune.study.others import others_baseline, others_once
 from tribetune.study.prepare import Prepared, prepare
 from tribetune.study.provenance import provenance
+from tribetune.study.scoring import Fitted, save_scores, score_all
 from tribetune.study.settings import plain_settings
 from tribetune.study.stages import Stages, check_run, open_run
-from tribetune.timing import OUTPUT_HZ
 from tribetune.windows import joined_how
 
 
@@ -63,25 +60,6 @@ class AdaptResult:
     folder: Path
     notes: list[str]
     scores: Mapping[str, np.ndarray]
-
-
-@dataclass
-class Fitted:
-    """Methods fitted so far: their held-out predictions and costs, and why a method has none."""
-
-    predicted: dict[str, np.ndarray] = field(default_factory=dict)
-    costs: dict[str, Cost] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-    calibration_scores: list[np.ndarray] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Scores as they are reported: their draws, a row per method, and the verdict."""
-
-    bootstrap: Bootstrap
-    rows: list[dict[str, Any]]
-    verdict: str
 
 
 @dataclass(frozen=True)
@@ -160,7 +138,7 @@ def adapt_methods(
     for row in scored.rows:
         if row["method"] in places:
             add_scores(places[row["method"]], row, verdict(scored.bootstrap, [row["method"]]))
-    _save(study, path, scored)
+    save_scores(study, path, scored)
     folder.log("all", "finished")
     return AdaptResult(scored.rows, scored.verdict, path, study.notes, scored.bootstrap.scores)
 
@@ -181,15 +159,16 @@ def fit_all(study: Prepared, folder: Stages, wanted: Mapping[str, Wanted], progr
     return fitted
 
 
-def score_all(study: Prepared, fitted: Fitted, adapted: Sequence[str]) -> Scored:
-    """The table and its verdict, from held-out BOLD and what is predicted; notes go to the study's."""
-    bootstrap, nulls = _scored(study, fitted)
-    rows = table_rows(bootstrap, fitted.costs, fitted.missing, nulls)
-    return Scored(bootstrap, rows, verdict(bootstrap, adapted))
+_LINEAR: dict[str, tuple[str, Callable[[Prepared], dict[str, np.ndarray]]]] = {
+    "fir": ("FIR baseline: ridge on delayed features", fir_baseline),
+    "banded": ("Banded FIR baseline: a penalty per modality", banded_baseline),
+    "nuisance": ("Nuisance baseline: low-level stimulation and head motion", nuisance_baseline),
+}
+"""Linear baselines in the order of the table: what is said while each is fitted, and what fits it."""
 
 
 def _baselines(study: Prepared, folder: Stages, progress: Progress) -> Fitted:
-    fitted, wanted = Fitted(), study.recipe.evaluation.baselines
+    fitted, wanted = Fitted(others_once(study)), study.recipe.evaluation.baselines
     if study.has_zero_shot:
         progress.step("Zero-shot: the unseen subject's prediction")
         arrays, seconds = folder.stage("zero-shot", lambda: _zero_shot(study))
@@ -199,12 +178,18 @@ def _baselines(study: Prepared, folder: Stages, progress: Progress) -> Fitted:
     else:
         fitted.missing["zero-shot"] = "the checkpoint has no unseen row for these outputs"
         fitted.costs["zero-shot"] = Cost(0.0, 0, 0.0)
-    if "fir" in wanted:
-        progress.step("FIR baseline: ridge on delayed features")
-        arrays, seconds = folder.stage("fir", lambda: fir_baseline(study))
-        fitted.calibration_scores.append(arrays["calibration"])
-        fitted.predicted["fir"] = arrays["test"]
-        fitted.costs["fir"] = Cost(study.calibration_minutes, int(arrays["n_weights"]), seconds)
+    for name, (told, make) in _LINEAR.items():
+        if name in wanted:
+            progress.step(told)
+            arrays, seconds = folder.stage(name, lambda make=make: make(study))
+            fitted.predicted[name] = arrays["test"]
+            fitted.costs[name] = Cost(study.calibration_minutes, int(arrays["n_weights"]), seconds)
+            if name == "fir":  # the chosen outputs do not depend on what else they are held against
+                fitted.calibration_scores.append(arrays["calibration"])
+    if "others" in wanted:
+        progress.step("The mean of the other subjects")
+        arrays, seconds = folder.stage("others", lambda: others_baseline(study, fitted.others()))
+        fitted.predicted["others"], fitted.costs["others"] = arrays["test"], Cost(0.0, 0, seconds)
     return fitted
 
 
@@ -267,47 +252,3 @@ def _predicted(study: Prepared, model: Tribe, row: int | None, part: Part) -> np
     return predict_run(
         model, part.aligned, row, window_s=windows.duration_s, stride_s=windows.duration_s, span=part.span
     )
-
-
-def _scored(study: Prepared, fitted: Fitted) -> tuple[Bootstrap, dict[str, list[float]]]:
-    """Scores with their intervals, and each method's 95th percentile of the mean r by chance, per set of outputs."""
-    if not fitted.predicted:
-        raise AdaptationError("nothing to score", hint="choose a method other than zero-shot, or add baselines")
-    choice, seed = study.recipe.evaluation, study.recipe.seed
-    held_out, predicted, step_s = _on_clock(study, fitted.predicted)
-    if not fitted.calibration_scores:
-        study.notes.append("Without baselines there is nothing to choose outputs by: chosen are all.")
-    defined = np.asarray(np.isfinite(held_out.bold).all(0)) & study.in_means
-    sets = np.stack([defined, select_outputs(fitted.calibration_scores, defined, choice.selected_share)])
-    block, draws = max(1, round(choice.bootstrap_block_s / step_s)), choice.bootstrap_draws
-    bootstrap = bootstrap_scores(predicted, held_out, sets, block=block, draws=draws, seed=seed)
-    nulls = {method: _chance(values, held_out, bootstrap.sets, draws, seed) for method, values in predicted.items()}
-    everywhere, chosen = (max(levels) for levels in zip(*nulls.values(), strict=True))
-    study.notes.append(
-        f"By chance, that is by the same predictions at the wrong time, 95 % stay below {everywhere:.3f} (all)"
-        f" and {chosen:.3f} (chosen)."
-    )
-    return bootstrap, nulls
-
-
-def _on_clock(study: Prepared, predicted: Mapping[str, np.ndarray]) -> tuple[HeldOut, Mapping[str, np.ndarray], float]:
-    """Held-out BOLD and predictions on one clock, valid samples only, and the seconds from sample to sample."""
-    if study.recipe.evaluation.native_t_r:
-        held_out, at_volumes, t_r = at_own_t_r(study, predicted)
-        study.notes.append(f"Scores are at BOLD's own repetition time, {t_r:g} s, not at 1 Hz.")
-        return held_out, at_volumes, t_r
-    mask, bold, runs = study.held_out()
-    held_out = HeldOut(bold[mask], tuple(np.asarray(runs)[mask].tolist()))
-    return held_out, {method: values[mask] for method, values in predicted.items()}, 1 / OUTPUT_HZ
-
-
-def _chance(predicted: np.ndarray, held_out: HeldOut, sets: np.ndarray, draws: int, seed: int) -> list[float]:
-    found = [shift_null(predicted, held_out, outputs, draws=draws, seed=seed) for outputs in sets]
-    return [float(np.percentile(values, 95)) for values in found]
-
-
-def _save(study: Prepared, path: Path, scored: Scored) -> None:
-    arrays = {name.replace("-", "_"): values for name, values in scored.bootstrap.scores.items()}
-    with whole(path / "scores.npz") as part, part.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, selected=scored.bootstrap.sets[1], **arrays)
-    write_json(path / "scores.json", {"rows": scored.rows, "verdict": scored.verdict, "notes": study.notes})

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from tribetune.bold.sensory import Sensory, sensory_outputs, sensory_vertices
 from tribetune.errors import BoldError
 from tribetune.evaluate.lag import LagCurve, LagRange, LagSweep, sweep_lags
 from tribetune.progress import Progress
 from tribetune.recipe.file import read_recipe
-from tribetune.spaces import FSAVERAGE5
 from tribetune.study.alignment import is_contradicted, sentences
-from tribetune.study.bold import Reader
-from tribetune.study.prepare import Prepared, bold_cache, prepare
+from tribetune.study.areas import sensory
+from tribetune.study.prepare import prepare
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def find_lag(recipe_path: str, overrides: Sequence[str], within: LagRange, progr
     recipe = read_recipe(recipe_path, overrides)
     within.moves(recipe.windows.hemodynamic_lag_s)  # a wrong range is told before minutes of work
     study = prepare(recipe, progress)
-    senses = _senses(study)
+    senses = sensory(study)
     sets: dict[str, Bool[np.ndarray, " output"]] = (
         {"auditory": senses.auditory, "visual": senses.visual} if senses else {}
     )
@@ -90,19 +88,6 @@ def draw_lag(result: LagResult, path: Path) -> None:
     from tribetune.report.lag import lag_picture
 
     lag_picture(result.sweep, path, title=f"{result.name}, sub-{result.subject}", senses=result.senses)
-
-
-def _senses(study: Prepared) -> Sensory | None:
-    """Auditory and visual outputs: by the vertices of fsaverage5, or by the names of parcels."""
-    data, n_outputs = study.recipe.data, study.split.training[0].aligned.bold.shape[1]
-    beyond = n_outputs - FSAVERAGE5.n_outputs
-    if FSAVERAGE5.name in data.space.split("+") and beyond >= 0:
-        found = sensory_vertices()
-        return Sensory(np.pad(found.auditory, (0, beyond)), np.pad(found.visual, (0, beyond)), found.source)
-    if data.parcellation is None or data.parcellation.of_volumes:
-        return None
-    names = Reader(data, bold_cache(study.recipe)).parcellation.names
-    return sensory_outputs(names) if len(names) == n_outputs else None
 
 
 def _plain(curve: LagCurve) -> dict[str, Any]:

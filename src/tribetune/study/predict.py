@@ -10,11 +10,12 @@ from tribetune.bold.write import write_prediction
 from tribetune.errors import AdaptationError, CheckpointError, StimulusError
 from tribetune.evaluate.predict import predict_run
 from tribetune.features.extract import extract
-from tribetune.model.checkpoint import checkpoint_hash
+from tribetune.model.checkpoint import checkpoint_hash, find_checkpoint
 from tribetune.model.inputs import longest_window
 from tribetune.model.tribe import Tribe
 from tribetune.progress import Progress, Silent
 from tribetune.share.bundle import load_adapter, read_facts
+from tribetune.share.hub import find_adapter
 from tribetune.stimulus.timeline import timeline_of_files
 from tribetune.study.prepare import check_usable, encoders_of
 from tribetune.timing import FEATURE_HZ
@@ -48,7 +49,7 @@ class PredictOptions:
 
 def predict(
     checkpoint: str,
-    adapter: Path | None,
+    adapter: str | Path | None,
     stimulus: tuple[Sequence[Path], Path | None],
     out: Path,
     options: PredictOptions | None = None,
@@ -59,9 +60,9 @@ def predict(
     Parameters
     ----------
     checkpoint : str
-        Name or folder.
-    adapter : Path, optional
-        Folder of one subject's adapter; the unseen subject when left out.
+        Name, folder or id on the hub.
+    adapter : str or Path, optional
+        One subject's adapter: a folder, a URL, or an id on the hub; the unseen subject when left out.
     stimulus : (sequence of Path, Path or None)
         A film and/or a sound, and its word timings. Any subset of modalities; what is absent is absent to the model.
     out : Path
@@ -81,10 +82,12 @@ def predict(
     """
     options, progress = options or PredictOptions(), progress or Silent()
     progress.step("Opening the checkpoint")
-    tribe = Tribe.from_pretrained(checkpoint).requires_grad_(False).eval()
-    fitted = load_adapter(adapter, checkpoint_hash(checkpoint)) if adapter else Adapter("zero-shot")
+    place = find_checkpoint(checkpoint)
+    tribe = Tribe.from_pretrained(place).requires_grad_(False).eval()
     named_row = _row_of(tribe, options.subject, adapter)
-    told = group_facts(tribe) | (read_facts(adapter) if adapter else {})
+    bundle = find_adapter(adapter) if adapter else None
+    fitted = load_adapter(bundle, checkpoint_hash(place)) if bundle else Adapter("zero-shot")
+    told = group_facts(tribe) | (read_facts(bundle) if bundle else {})
     window_s = told["window_s"]
     _check_overlap(options.overlap_s, window_s)
     timeline = timeline_of_files(*stimulus)
@@ -114,7 +117,7 @@ def group_facts(tribe: Tribe) -> dict[str, Any]:
     }
 
 
-def _row_of(tribe: Tribe, subject: str, adapter: Path | None) -> int | None:
+def _row_of(tribe: Tribe, subject: str, adapter: str | Path | None) -> int | None:
     """The readout row of a subject whom the checkpoint knows; None for the unseen one."""
     if not subject:
         return None

@@ -14,7 +14,7 @@ from tribetune.arrays import hash_plain
 from tribetune.errors import BoldError, FeatureError
 from tribetune.features.encoders import Encoders, encoders, named_set, pick_device
 from tribetune.features.extract import EVENT_KINDS, Features, extract
-from tribetune.model.checkpoint import checkpoint_hash
+from tribetune.model.checkpoint import checkpoint_hash, find_checkpoint, identify
 from tribetune.model.inputs import longest_window
 from tribetune.model.tribe import Tribe
 from tribetune.progress import Progress
@@ -148,8 +148,7 @@ def prepare(recipe: Recipe, progress: Progress, trunk: Base | None = None) -> Pr
     """
     opened = trunk or open_trunk(recipe)
     tribe = opened.tribe
-    base = {"name": Path(recipe.checkpoint).name, "hash": opened.name}
-    base["licence"] = tribe.config.licence
+    base = identify(find_checkpoint(recipe.checkpoint), tribe.config.licence, opened.name)
     check_window(tribe, recipe.windows.duration_s)
     notes = _mismatches(recipe, tribe)
     cache = bold_cache(recipe)
@@ -179,9 +178,9 @@ def open_trunk(recipe: Recipe) -> Base:
     CheckpointError
         If it cannot be opened.
     """
-    tribe = Tribe.from_pretrained(recipe.checkpoint).requires_grad_(False).eval()
-    tribe = tribe.to(pick_device(recipe.features.device))
-    return Base(tribe, checkpoint_hash(recipe.checkpoint), recipe.features.store.parent / "trunk", "auto")
+    place = find_checkpoint(recipe.checkpoint)
+    tribe = Tribe.from_pretrained(place).requires_grad_(False).eval().to(pick_device(recipe.features.device))
+    return Base(tribe, checkpoint_hash(place), recipe.features.store.parent / "trunk", "auto")
 
 
 def bold_cache(recipe: Recipe) -> Path:

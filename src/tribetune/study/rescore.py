@@ -14,9 +14,10 @@ from tribetune.files import hash_file
 from tribetune.progress import Progress, Silent
 from tribetune.recipe.file import read_recipe
 from tribetune.recipe.schema import Recipe
-from tribetune.study.adapt import Scored, Wanted, adapter_places, fit_all, score_all
+from tribetune.study.adapt import Wanted, adapter_places, fit_all
 from tribetune.study.prepare import Prepared, prepare
 from tribetune.study.provenance import short_names
+from tribetune.study.scoring import Scored, score_all
 from tribetune.study.stages import RunFolder, read_fingerprint
 
 R_TOLERANCE, MEAN_TOLERANCE = 1e-3, 1e-4

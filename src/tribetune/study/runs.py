@@ -43,6 +43,8 @@ class StudyRun:
         Gives the cleaned run.
     check : callable or None
         Refuses events that do not fit a run of so many seconds.
+    confounds : Path or None
+        fMRIPrep's table, where there is one.
     """
 
     label: str
@@ -52,6 +54,7 @@ class StudyRun:
     key: str
     cleaned: Callable[[], Run]
     check: Callable[[float], None] | None = None
+    confounds: Path | None = None
 
 
 def file_runs(data: Data, cache: Path) -> list[StudyRun]:
@@ -121,4 +124,5 @@ def _file_run(reader: Reader, files: RunFiles) -> StudyRun:
         key,
         lambda: reader.cleaned(files, key),
         lambda run_s: check_on_run(events, stimuli, run_s),
+        files.confounds,
     )

@@ -1,0 +1,75 @@
+"""The noise ceiling that a study's test data allow, chosen as the recipe says."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+from tribetune.evaluate.ceilings import (
+    Ceiling,
+    inter_subject_ceiling,
+    no_ceiling,
+    repeat_ceiling,
+    split_half_ceiling,
+)
+from tribetune.evaluate.resampling import Resampling
+from tribetune.splits import Part
+from tribetune.study.others import Others, shows
+from tribetune.study.prepare import Prepared
+
+
+def study_ceiling(study: Prepared, others: Callable[[], Others], resampling: Resampling) -> Ceiling:
+    """Estimate the ceiling of the test data, at 1 Hz.
+
+    Parameters
+    ----------
+    study : Prepared
+    others : callable
+        Reads the other subjects, only where they are needed.
+    resampling : Resampling
+
+    Returns
+    -------
+    Ceiling
+        Of no kind, with the reason, where these data allow none.
+    """
+    wanted, n_outputs = study.recipe.evaluation.noise_ceiling, int(study.split.test[0].aligned.bold.shape[1])
+    if wanted == "none":
+        return no_ceiling(n_outputs, "the recipe asks for none")
+    if study.recipe.evaluation.native_t_r:
+        return no_ceiling(n_outputs, "repeats and subjects are aligned at 1 Hz, and these scores are at the volumes")
+    if wanted in ("auto", "repeat", "split-half"):
+        repeats, runs = _repeats(study.split.test, study)
+        estimate = split_half_ceiling if wanted == "split-half" else repeat_ceiling
+        found = estimate(repeats, runs, resampling=resampling)
+        if found.kind != "none" or wanted != "auto":
+            return found
+    return _inter_subject(study, others(), resampling)
+
+
+def _repeats(parts: tuple[Part, ...], study: Prepared) -> tuple[Float[np.ndarray, "repeat time output"], list[str]]:
+    """BOLD of the stimuli that the test shows again, in samples that are valid every time; and their stimulus."""
+    groups: dict[tuple, list[Part]] = {}
+    for part in parts:
+        groups.setdefault((shows(study.runs[part.aligned.label].timeline), part.span), []).append(part)
+    again = [group for group in groups.values() if len(group) > 1] or [[parts[0]]]
+    n, pieces, runs = min(len(group) for group in again), [], []
+    for group in again:
+        rows = slice(*group[0].span)
+        valid = np.all([part.mask[rows] for part in group[:n]], axis=0)
+        pieces.append(np.stack([part.aligned.bold[rows][valid] for part in group[:n]]))
+        runs += [group[0].aligned.label] * int(valid.sum())
+    return np.concatenate(pieces, axis=1), runs
+
+
+def _inter_subject(study: Prepared, others: Others, resampling: Resampling) -> Ceiling:
+    mask, bold, runs = study.held_out()
+    if others.mean is None:
+        few = inter_subject_ceiling(bold[mask], bold[mask], 0, np.asarray(runs)[mask].tolist(), resampling)
+        return few if study.recipe.evaluation.noise_ceiling != "auto" else no_ceiling(bold.shape[1], _NEITHER)
+    keep = mask & np.isfinite(others.mean).any(1)
+    labels = np.asarray(runs)[keep].tolist()
+    return inter_subject_ceiling(bold[keep], others.mean[keep], len(others.subjects), labels, resampling)
+
+
+_NEITHER = "no stimulus is repeated within the test, and no other subject of the dataset had it"

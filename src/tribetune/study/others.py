@@ -1,0 +1,149 @@
+"""Other subjects' BOLD of the test's stimulus: for the inter-subject ceiling, and as a baseline."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from tribetune.bold.clean import standardise
+from tribetune.bold.find import list_runs
+from tribetune.bold.tables import TableSpec, list_table_subjects
+from tribetune.errors import BoldError, SpaceError, TribetuneError
+from tribetune.evaluate.ceilings import mean_of_subjects
+from tribetune.splits import Part
+from tribetune.stimulus.timeline import Timeline
+from tribetune.study.prepare import Prepared, bold_cache
+from tribetune.study.runs import StudyRun, aligned_run, file_runs, table_runs
+
+
+@dataclass(frozen=True)
+class Others:
+    """The mean of the other subjects.
+
+    Attributes
+    ----------
+    mean : array of shape (n_samples, n_outputs)
+        Of those who were measured, each z-scored per run, for every sample of the test parts in order; NaN where nobody
+        was. None where there is no other subject with the test's stimulus.
+    subjects : tuple of str
+        Who is in it.
+    left_out : dict of str to str
+        Subjects whose data cannot be used, and why.
+    """
+
+    mean: Float[np.ndarray, "time output"] | None
+    subjects: tuple[str, ...] = ()
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def other_subjects(study: Prepared) -> Others:
+    """Read the test's stimulus from every other subject of the dataset who had it, one at a time.
+
+    A subject whose data are at fault is left out, with the reason: another person's broken file is no reason not to
+    adapt.
+    """
+    used: list[str] = []
+    left_out: dict[str, str] = {}
+
+    def bold() -> Iterator[Float[np.ndarray, "time output"]]:
+        for subject in _names(study):
+            try:
+                values = _of_subject(study, subject)
+            except TribetuneError as error:
+                left_out[subject] = str(error)
+                continue
+            if values is not None:
+                used.append(subject)
+                yield values
+
+    labels = np.asarray(study.held_out()[2])
+    try:
+        mean = mean_of_subjects(bold(), labels)
+    except ValueError:  # nobody else
+        return Others(None, (), left_out)
+    return Others(mean, tuple(used), left_out)
+
+
+def others_once(study: Prepared) -> Callable[[], Others]:
+    """The other subjects, read when asked for the first time."""
+    found: list[Others] = []
+
+    def read() -> Others:
+        if not found:
+            found.append(other_subjects(study))
+            study.notes.extend(
+                f"sub-{name} is left out of the others: {why}" for name, why in found[0].left_out.items()
+            )
+        return found[0]
+
+    return read
+
+
+def others_baseline(study: Prepared, others: Others) -> dict[str, np.ndarray]:
+    """The mean of the other subjects as a prediction of the test.
+
+    Raises
+    ------
+    BoldError
+        If there is no other subject with the test's stimulus.
+    """
+    if others.mean is None:
+        raise BoldError(
+            f"no other subject than {study.recipe.data.subject} had the test's stimulus",
+            hint="take `others` out of evaluation.baselines",
+        )
+    # A sample that nobody has says nothing of an output that others have: their mean there, zero.
+    known = np.isfinite(others.mean).any(0)
+    return {"test": np.where(known & ~np.isfinite(others.mean), 0, others.mean).astype(np.float32)}
+
+
+def shows(timeline: Timeline) -> tuple:
+    """What is shown when, from its start: equal for runs with the same stimulus, whenever the scanner started."""
+    return tuple(
+        (e.kind, round(e.onset_s - timeline.start_s, 2), round(e.duration_s, 2), e.file and e.file.resolve(), e.text)
+        for e in timeline.events
+    )
+
+
+def _names(study: Prepared) -> list[str]:
+    data = study.recipe.data
+    if data.tables is not None:
+        found = list_table_subjects(TableSpec(**data.tables.model_dump(exclude={"media", "words"})))
+    elif data.bids is not None:
+        found = sorted({run.subject for run in list_runs(Path(data.bids), task=data.task)})
+    else:
+        found = []
+    return [name for name in found if name != data.subject]
+
+
+def _of_subject(study: Prepared, subject: str) -> Float[np.ndarray, "time output"] | None:
+    """BOLD of all test parts, NaN where the subject was not measured; None where he had none of their stimuli."""
+    recipe = study.recipe
+    data, cache = recipe.data.model_copy(update={"subject": subject}), bold_cache(recipe)
+    runs = table_runs(data, []) if data.tables else file_runs(data, cache)
+    by_stimulus = {shows(run.timeline): run for run in runs}
+    found = [_of_part(study, part, by_stimulus) for part in study.split.test]
+    if all(values is None for values in found):
+        return None
+    n_outputs = study.split.test[0].aligned.bold.shape[1]
+    blank = [np.full((part.span[1] - part.span[0], n_outputs), np.nan, np.float32) for part in study.split.test]
+    return np.concatenate([empty if one is None else one for one, empty in zip(found, blank, strict=True)])
+
+
+def _of_part(
+    study: Prepared, part: Part, by_stimulus: dict[tuple, StudyRun]
+) -> Float[np.ndarray, "time output"] | None:
+    run = by_stimulus.get(shows(study.runs[part.aligned.label].timeline))
+    if run is None:
+        return None
+    aligned = aligned_run(run, part.aligned.features, study.recipe.windows.hemodynamic_lag_s, bold_cache(study.recipe))
+    n_outputs = part.aligned.bold.shape[1]
+    if aligned.bold.shape[1] != n_outputs:
+        raise SpaceError(f"{run.label}: {aligned.bold.shape[1]:,} outputs, expected {n_outputs:,}")
+    rows = slice(*part.span)
+    bold, mask = aligned.bold[rows], aligned.mask[rows]
+    if len(bold) < len(aligned.mask):  # a block is cleaned on its own, as the test's is
+        bold = standardise(bold, mask, f"{run.label}, {part.span[0]}-{part.span[1]} s")
+    return np.where(mask[:, None], bold, np.nan).astype(np.float32)
