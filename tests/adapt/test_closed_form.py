@@ -13,7 +13,7 @@ from tribetune.adapt.base import Base
 from tribetune.adapt.gain import GainSettings, fit_gain, shrunk_gain
 from tribetune.adapt.latents import sample_folds
 from tribetune.adapt.low_rank import LowRankSettings, fit_low_rank, reduced_rank_ridge
-from tribetune.adapt.ridge import PENALTIES, RidgeSettings, choose_penalties, fit_ridge, left_out_errors, pose
+from tribetune.adapt.ridge import PENALTIES, Problem, RidgeSettings, choose_penalties, fit_ridge, left_out_errors, pose
 from tribetune.adapt.smoothing import smoothed
 from tribetune.errors import AdaptationError
 
@@ -48,6 +48,21 @@ def test_errors_of_left_out_runs_are_those_of_fits_without_them(base, windows):
             fit = Ridge(alpha=penalty * len(values)).fit(standard[~fold], left[~fold])
             expected += ((fit.predict(standard[fold]) - left[fold]) ** 2).sum(0)
         np.testing.assert_allclose(errors, expected, rtol=2e-4)  # float32 through an inverse
+
+
+def test_errors_of_left_out_runs_are_found_with_more_latents_than_samples_too():
+    rng = torch.Generator().manual_seed(0)
+    values, left = torch.randn(60, 200, generator=rng), torch.randn(60, 5, generator=rng)
+    folds = [torch.arange(0, 20), torch.arange(20, 60)]
+    problem = Problem(principal_axes(values), left, folds)
+    (found,) = left_out_errors(problem, (3.0,))
+    _, _, standard = standardised(values)
+    expected = np.zeros(5)
+    for fold in folds:
+        rest = np.setdiff1d(np.arange(60), fold)
+        fit = Ridge(alpha=3.0 * 60).fit(standard[rest], left[rest])
+        expected += ((fit.predict(standard[fold]) - left[fold].numpy()) ** 2).sum(0)
+    np.testing.assert_allclose(found, expected, rtol=2e-4)  # float32 through an inverse
 
 
 def test_the_best_penalty_is_the_one_with_the_least_error_each_in_its_group(base, windows):

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -160,21 +160,37 @@ def content_hash(values: Tensor) -> str:
     return hashlib.sha256(array.view(np.uint8).data).hexdigest() + str(array.shape)
 
 
-def _undo(axes: Axes, fold: Tensor, shrunk: Tensor) -> Float[Tensor, "sample sample"]:
-    """The matrix that turns a fold's error within the fit into its error when it is left out."""
-    rows = axes.left[fold]
-    inside = (rows * shrunk) @ rows.T + 1 / axes.n_samples
-    eye = torch.eye(len(fold), device=inside.device)
-    return torch.linalg.inv((eye - inside).cpu()).to(inside.device)
+def _undo(axes: Axes, fold: Tensor, shrunk: Tensor) -> Callable[[Tensor], Tensor]:
+    """What turns a fold's error within the fit into its error when it is left out: ``(I − H_ff)⁻¹``.
+
+    ``H_ff = b·b'`` is small on one side or the other: ``(I − b·b')⁻¹ = I + b·(I − b'·b)⁻¹·b'``.
+    """
+    rows = axes.left[fold] * shrunk.sqrt()
+    b = torch.cat([rows, torch.full_like(rows[:, :1], axes.n_samples**-0.5)], 1)
+    if len(b) <= b.shape[1]:
+        whole = _inverse_of_rest(b.T)
+        return lambda error: whole @ error
+    inner = _inverse_of_rest(b)
+    return lambda error: error + b @ (inner @ (b.T @ error))
+
+
+def _inverse_of_rest(b: Float[Tensor, "row column"]) -> Float[Tensor, "column column"]:
+    """``(I − b'·b)⁻¹``."""
+    rest = torch.eye(b.shape[1]) - (b.T @ b).cpu()
+    return torch.linalg.inv(rest).to(b.device)
 
 
 def _errors(
-    axes: Axes, left: Tensor, shrunk: Tensor, folds: Sequence[Tensor], undo: Sequence[Tensor]
+    axes: Axes,
+    left: Tensor,
+    shrunk: Tensor,
+    folds: Sequence[Tensor],
+    undo: Sequence[Callable[[Tensor], Tensor]],
 ) -> Float[Tensor, " output"]:
     centred = left - left.mean(0)
     inside = centred - axes.left @ (shrunk[:, None] * (axes.left.T @ centred))
-    return sum(((matrix @ inside[fold]).square().sum(0) for fold, matrix in zip(folds, undo, strict=True)),
-               start=left.new_zeros(left.shape[1]))  # fmt: skip
+    errors = [undone(inside[fold]).square().sum(0) for fold, undone in zip(folds, undo, strict=True)]
+    return torch.stack(errors).sum(0)
 
 
 def _summed(errors: Float[Tensor, "penalty output"], settings: RidgeSettings) -> Float[Tensor, "penalty output"]:
