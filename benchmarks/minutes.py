@@ -158,7 +158,7 @@ def read_cohort(folder: Path, seed: int, names: Sequence[str] = ()) -> list[Subj
         base = people[0].base if people else Base(_thin_tribe(study.tribe), "", None, "auto")
         with np.load(bids / "truth" / f"sub-{name}.npz") as truth:
             ideal = np.nan_to_num(truth["ideal_r"][truth["runs"].tolist().index(RUNS), SAMPLE])
-        thin = replace(study, tribe=base.tribe, split=_thin_split(study.split))
+        thin = replace(study, trunk=base, split=_thin_split(study.split))
         people.append(Subject(name, thin, base, ideal))
     return people
 
