@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from tribetune import __version__
-from tribetune.cli import adapters, adapting, bold, doctor, evaluating, features, hub, making, recipes
+from tribetune.cli import adapters, adapting, bold, doctor, evaluating, features, hub, making, planning, recipes
 
 
 def build() -> typer.Typer:
@@ -21,6 +21,7 @@ def build() -> typer.Typer:
     adapting.register(app)
     adapters.register(app)
     evaluating.register(app)
+    planning.register(app)
     making.register(app)
     hub.register(app)
     features.register(app)

@@ -73,6 +73,16 @@ def print_lines(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     Console(highlight=False, markup=False).print(table)
 
 
+def with_interval(found: Mapping[str, Any] | None, sign: str = "", between: str = " ") -> str:
+    """A mean r, or a difference of two where ``sign`` is "+", with its interval; a dash where there is none."""
+    if found is None:
+        return "–"
+    if found["mean"] is None or math.isnan(found["mean"]):
+        return UNDEFINED.replace(" ", between)
+    low, high = (_score(end, sign) for end in found["interval"])
+    return f"{_score(found['mean'], sign)}{between}[{low}, {high}]"
+
+
 def methods_table(rows: Sequence[Mapping[str, Any]], wide: bool) -> "Table":
     """The table of methods: one row each, numbers to the right; narrow, an interval goes below its difference."""
     from rich import box
@@ -98,8 +108,8 @@ def _cells(row: Mapping[str, Any], between: str) -> tuple[str, ...]:
         _seconds(row["seconds"]),
         _score(row["mean_r"]) if defined else undefined,
         _score(row["mean_r_selected"]) if defined else undefined,
-        _difference(row["delta_zero_shot"], between),
-        _difference(row["delta_fir"], between),
+        with_interval(row["delta_zero_shot"], "+", between),
+        with_interval(row["delta_fir"], "+", between),
     )
 
 
@@ -124,15 +134,6 @@ def _score(value: float | None, sign: str = "") -> str:
     if value is None or math.isnan(value):
         return UNDEFINED.replace(" ", "\n")
     return format(value, f"{sign}.3f").replace("0.", ".", 1)
-
-
-def _difference(difference: Mapping[str, Any] | None, between: str) -> str:
-    if difference is None:
-        return "–"
-    if difference["mean"] is None or math.isnan(difference["mean"]):
-        return UNDEFINED.replace(" ", between)
-    low, high = (_score(end, "+") for end in difference["interval"])
-    return f"{_score(difference['mean'], '+')}{between}[{low}, {high}]"
 
 
 def _how_to_read(rows: Sequence[Mapping[str, Any]]) -> list[str]:

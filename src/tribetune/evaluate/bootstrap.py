@@ -100,12 +100,20 @@ def bootstrap_scores(
     labels = np.asarray(held_out.runs)
     standard = zscore_by_run(held_out.bold, labels)
     members = block_members(labels, block)
+    moments = {
+        name: block_moments(zscore_by_run(values, labels), standard, members) for name, values in predicted.items()
+    }
+    return bootstrap_moments(moments, sets, draws=draws, seed=seed)
+
+
+def bootstrap_moments(
+    moments: Mapping[str, Sequence[np.ndarray]], sets: Bool[np.ndarray, "set output"], *, draws: int, seed: int
+) -> Bootstrap:
+    """As `bootstrap_scores`, from each method's `block_moments` on the same blocks."""
+    n_blocks = len(next(iter(moments.values()))[0])
     rng = np.random.default_rng(seed)
-    weights = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=draws).astype(np.float32)
-    scores, moments = {}, {}
-    for name, values in predicted.items():
-        moments[name] = block_moments(zscore_by_run(values, labels), standard, members)
-        scores[name] = r_of_moments([moment.sum(0) for moment in moments[name]])
+    weights = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=draws).astype(np.float32)
+    scores = {name: r_of_moments([moment.sum(0) for moment in parts]) for name, parts in moments.items()}
     common = np.all([np.isfinite(r) for r in scores.values()], axis=0)
     shared = sets & common
     found = {name: _draw_means(parts, weights, shared) for name, parts in moments.items()}

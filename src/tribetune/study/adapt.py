@@ -225,14 +225,15 @@ def _fit_and_save(
     study: Prepared, method: str, settings: dict[str, Any], place: Path, progress: Progress
 ) -> dict[str, np.ndarray]:
     before = weights_digest(study.tribe)
-    adapter = _fitted(study, method, settings, progress)
+    adapter = fit_adapter(study, method, settings, progress)
     if adapter.tensors:
         check_change(study.tribe, adapter, study.calibration[0], before)
     save_adapter(adapter, place, {**adapter_facts(study), "probe": record_probe(adapter, study.tribe)})
     return {"n_weights": np.asarray(adapter.n_weights)}
 
 
-def _fitted(study: Prepared, method: str, settings: dict[str, Any], progress: Progress) -> Adapter:
+def fit_adapter(study: Prepared, method: str, settings: Mapping[str, Any], progress: Progress) -> Adapter:
+    """Fit a method, or climb the ladder, on a study's calibration data; ``settings`` are the recipe's."""
     if method == "ladder":
         return climbed(study, settings["rungs"], progress)
     plain = plain_settings(settings, study.calibration[0].bold.shape[1])

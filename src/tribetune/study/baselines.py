@@ -31,12 +31,13 @@ def zero_shot_calibration(study: Prepared) -> Float[np.ndarray, " output"]:
 
 def fir_baseline(study: Prepared) -> dict[str, np.ndarray]:
     """Fit the FIR model on the calibration data and predict the test; returns what `fit_and_predict` does."""
+    return fit_and_predict(study, fir_designs(study), fit_fir)
+
+
+def fir_designs(study: Prepared) -> Callable[[Sequence[Part]], list[Float[np.ndarray, "_ feature"]]]:
+    """What makes the designs of some parts, a row per second of each one's span."""
     seen = _features(study)
-
-    def designs(parts: Sequence[Part]) -> list[Float[np.ndarray, "time feature"]]:
-        return [_delayed(study, seen(part)) for part in parts]
-
-    return fit_and_predict(study, designs, fit_fir)
+    return lambda parts: [_delayed(study, seen(part)) for part in parts]
 
 
 def banded_baseline(study: Prepared) -> dict[str, np.ndarray]:

@@ -54,8 +54,10 @@ def _scored(study: Prepared, fitted: Fitted) -> tuple[Clock, Bootstrap, dict[str
     if not fitted.predicted:
         raise AdaptationError("nothing to score", hint="choose a method other than zero-shot, or add baselines")
     choice, seed = study.recipe.evaluation, study.recipe.seed
-    clock = _on_clock(study, fitted.predicted)
+    clock = on_clock(study, fitted.predicted)
     held_out, predicted = clock.held_out, clock.predicted
+    if choice.native_t_r:
+        study.notes.append(f"Scores are at BOLD's own repetition time, {clock.step_s:g} s, not at 1 Hz.")
     if not fitted.calibration_scores:
         study.notes.append("Without baselines there is nothing to choose outputs by: chosen are all.")
     defined = np.asarray(np.isfinite(held_out.bold).all(0)) & study.in_means
@@ -71,11 +73,10 @@ def _scored(study: Prepared, fitted: Fitted) -> tuple[Clock, Bootstrap, dict[str
     return clock, bootstrap, nulls
 
 
-def _on_clock(study: Prepared, predicted: Mapping[str, np.ndarray]) -> Clock:
+def on_clock(study: Prepared, predicted: Mapping[str, np.ndarray]) -> Clock:
     """Held-out BOLD and predictions on one clock, valid samples only."""
     if study.recipe.evaluation.native_t_r:
         held_out, at_volumes, t_r = at_own_t_r(study, predicted)
-        study.notes.append(f"Scores are at BOLD's own repetition time, {t_r:g} s, not at 1 Hz.")
         return Clock(held_out, at_volumes, t_r)
     mask, bold, runs = study.held_out()
     held_out = HeldOut(bold[mask], tuple(np.asarray(runs)[mask].tolist()))
