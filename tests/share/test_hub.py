@@ -1,9 +1,13 @@
 """Adapters and checkpoints through a hub on localhost: sent, fetched, verified, interrupted, refused."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import hub_server
 import pytest
 import torch
 from huggingface_hub import ModelCard, constants
@@ -122,6 +126,15 @@ def test_a_public_repository_does_not_get_what_was_to_be_private(hub, bundle):
     assert len(hub.repos[NAME].commits) == 1
 
 
+def test_an_adapter_is_not_put_on_top_of_a_checkpoint_nor_the_reverse(hub, bundle, tribe):
+    hub.repo("lab/checkpoint", {"model.safetensors": b"precious"}, private=True)
+    with pytest.raises(AdaptationError, match=r"holds something else: model\.safetensors"):
+        push(bundle, "lab/checkpoint", TERMS, yes)
+    push(bundle, NAME, TERMS, yes)
+    with pytest.raises(CheckpointError, match=r"holds something else: adapter_model\.safetensors"):
+        Tribe(replace(tribe.config, licence="apache-2.0")).push_to_hub(NAME)
+
+
 def test_an_interrupted_upload_leaves_no_half_adapter_and_goes_on(hub, bundle, tmp_path):
     picture = tmp_path / "scores.png"
     picture.write_bytes(b"\x89PNG" + bytes(1000))
@@ -177,6 +190,17 @@ def test_a_hub_that_is_down_is_no_hindrance_to_what_is_cached(hub, bundle, monke
     assert pull(NAME) == folder
     with pytest.raises(AdaptationError, match="the hub"):
         offered()
+
+
+def test_the_environment_of_the_client_is_heeded(hub, bundle, tmp_path):
+    push(bundle, NAME, TERMS, yes)
+    settings = {"HF_ENDPOINT": constants.ENDPOINT, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    environment = os.environ | settings | {"HF_TOKEN": hub_server.TOKEN, "HF_HOME": str(tmp_path / "home")}
+    command = [sys.executable, "-m", "tribetune", "hub", "pull", NAME]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert result.returncode == 0, result.stderr
+    assert Path(result.stdout.strip()).is_relative_to(tmp_path / "home")
+    assert "%" not in result.stderr  # the client's own bars would mix with ours
 
 
 def test_a_second_push_replaces_what_the_first_one_had_more(hub, bundle, trained, facts, tmp_path):

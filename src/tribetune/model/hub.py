@@ -30,6 +30,28 @@ class HubId:
         return f"{self.name}@{self.revision}" if self.revision else self.name
 
 
+@dataclass(frozen=True)
+class Cargo:
+    """How files are sent.
+
+    Attributes
+    ----------
+    private : bool
+        Whether others may not see them.
+    note : str
+        The commit's message.
+    replaces : tuple of str
+        Files of an earlier commit that go when they are not sent again.
+    never_beside : tuple of str
+        Files of something else, beside which these do not belong.
+    """
+
+    private: bool
+    note: str
+    replaces: tuple[str, ...] = ()
+    never_beside: tuple[str, ...] = ()
+
+
 def hub_id(text: str) -> HubId | None:
     """Read ``owner/name`` or ``owner/name@revision``; None where it is neither."""
     found = _ID.fullmatch(text)
@@ -65,7 +87,7 @@ def fetch(where: HubId, names: Sequence[str], error: type[TribetuneError]) -> Pa
         )
 
 
-def send(where: HubId, files: Mapping[str, Path], error: type[TribetuneError], *, private: bool, note: str) -> str:
+def send(where: HubId, files: Mapping[str, Path], error: type[TribetuneError], cargo: Cargo) -> str:
     """Send files in one commit, making the repository where there is none; what is there already is not sent again.
 
     Parameters
@@ -75,10 +97,7 @@ def send(where: HubId, files: Mapping[str, Path], error: type[TribetuneError], *
     files : mapping of name in the repository to Path
     error : type of TribetuneError
         To raise.
-    private : bool
-        Whether others may not see it.
-    note : str
-        The commit's message.
+    cargo : Cargo
 
     Returns
     -------
@@ -88,23 +107,25 @@ def send(where: HubId, files: Mapping[str, Path], error: type[TribetuneError], *
     Raises
     ------
     TribetuneError
-        Of the given type, if the hub refuses, or the repository is public where a private one is wanted.
+        Of the given type, if the hub refuses, the repository is public where a private one is wanted, or it holds
+        something of another kind.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
     api = HfApi(library_name="tribetune")
     with told_as(error, where):
-        api.create_repo(where.name, private=private, exist_ok=True)
+        api.create_repo(where.name, private=cargo.private, exist_ok=True)
         there = api.model_info(where.name)
-        if private and not there.private:
+        if cargo.private and not there.private:
             raise error(
                 f"{where} is public, and this was to be private", hint="choose another name, or make it private first"
             )
-        stale = {"model.safetensors", "config.json", "adapter_config.json", "scores.png"} - set(files)
         names = {sibling.rfilename for sibling in there.siblings or []}
+        if foreign := sorted(names & set(cargo.never_beside)):
+            raise error(f"{where} holds something else: {foreign[0]}", hint="choose another name")
         operations = [CommitOperationAdd(name, str(path)) for name, path in files.items()]
-        removals = [CommitOperationDelete(name) for name in sorted(stale & names)]
-        return api.create_commit(where.name, [*operations, *removals], commit_message=note).oid
+        removals = [CommitOperationDelete(name) for name in sorted(set(cargo.replaces) & names - set(files))]
+        return api.create_commit(where.name, [*operations, *removals], commit_message=cargo.note).oid
 
 
 def source_of(path: Path) -> HubId | None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from tribetune.errors import CheckpointError
 from tribetune.files import write_text
+from tribetune.model import official
 from tribetune.model.checkpoint import CONFIG, WEIGHTS, save_checkpoint
 from tribetune.model.config import TribeConfig
-from tribetune.model.hub import hub_id, send
+from tribetune.model.hub import Cargo, hub_id, send
 from tribetune.model.tribe import Tribe
 
 CARD = "README.md"
@@ -55,7 +56,10 @@ def publish(tribe: Tribe, repo_id: str, *, private: bool = True, consent: str = 
         save_checkpoint(tribe, folder, half=half)
         write_text(folder / CARD, checkpoint_card(config, consent))
         files = {name: folder / name for name in (WEIGHTS, CONFIG, CARD)}
-        return send(where, files, CheckpointError, private=private, note="A checkpoint of tribetune")
+        cargo = Cargo(
+            private, "A checkpoint of tribetune", never_beside=("adapter_model.safetensors", official.WEIGHTS)
+        )
+        return send(where, files, CheckpointError, cargo)
 
 
 def checkpoint_card(config: TribeConfig, consent: str = "") -> str:

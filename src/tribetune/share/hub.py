@@ -9,12 +9,14 @@ from typing import Any
 from tribetune.adapt.adapter import Adapter
 from tribetune.errors import AdaptationError
 from tribetune.model.checkpoint import checkpoint_hash, find_checkpoint
-from tribetune.model.hub import HubId, fetch, hub_id, send
-from tribetune.share.bundle import BUNDLE, FACTS, load_adapter, read_facts, save_adapter, write_facts
+from tribetune.model.hub import Cargo, HubId, fetch, hub_id, send
+from tribetune.share.bundle import BUNDLE, FACTS, LORA, PICTURE, load_adapter, read_facts, save_adapter, write_facts
 from tribetune.share.contents import check_contents
 from tribetune.share.facts import CONSENT, Consent
 from tribetune.share.folders import pull_folder, push_folder
 from tribetune.share.plain_files import check_names
+
+_CHECKPOINT_FILES = ("model.safetensors", "best.ckpt")
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ def push(
             return None
         if isinstance(place, HubId):
             note = f"Adapter of {(facts.get('base') or {}).get('name')} by {adapter.method}"
-            return send(place, files, AdaptationError, private=not terms.public, note=note)
+            cargo = Cargo(not terms.public, note, (LORA, PICTURE), _CHECKPOINT_FILES)
+            return send(place, files, AdaptationError, cargo)
         return push_folder(place, files)
 
 
@@ -214,7 +217,7 @@ def open_adapter(where: str | Path, base: str | Path | None = None) -> Adapter:
 def _place(target: str) -> HubId | str:
     if "://" in target:
         return target
-    if target.startswith(("/", "./", "../", "~")):
+    if target.startswith(("./", "../", "~", ".\\", "..\\")) or Path(target).is_absolute():
         return str(Path(target).expanduser())
     place = hub_id(target)
     if place is None or place.revision:
