@@ -1,7 +1,7 @@
 """What is too long for the gate: simulated subjects, killed runs, real listeners, trained judges. Figures go to LOG.md.
 
 Use: ``python benchmarks/evidence.py [--only CAMPAIGN]… [--data FOLDER] [--dry]``; campaigns: seeds, kills, alice,
-alice-cohort, minutes, feature-kills, blockwise, honesty, leaks
+alice-cohort, minutes, feature-kills, blockwise, honesty, leaks, group
 """
 
 import argparse
@@ -23,6 +23,9 @@ from tribetune.shipped import shipped_recipes
 
 SEEDS = (101, 102, 103, 104, 105)
 """Of the reported subjects. Methods were developed on others (below 100)."""
+
+GROUP = 20
+"""Subjects of the simulated cohort whose group is predicted."""
 
 KILLS = 20
 LOG = Path(__file__).parent.parent / "LOG.md"
@@ -197,6 +200,33 @@ def alice_cohort(scratch: Path, data: Path) -> list[str]:
     return listeners.report(scratch, data / "alice" / "alice_brennan2016_rois.npz")
 
 
+def group(scratch: Path, data: Path) -> list[str]:  # noqa: ARG001
+    """Zero-shot group prediction for 20 simulated subjects whom the shipped checkpoint never met."""
+    from tribetune.simulate.cohort import simulate
+    from tribetune.simulate.settings import CohortSettings
+    from tribetune.study.group import group_words, predict_group
+
+    bids = simulate(scratch / "bids", CohortSettings(subjects=GROUP, runs=2, minutes=4.0, seed=2001))
+    own = [f"data.bids={bids}", "data.runs=[]", f"features.store={scratch}/features"]
+    result = predict_group(str(shipped_recipes()["group-zero-shot"]), own, scratch / "run")
+    scores = result.scores
+    low, high = scores.median_subject.interval
+    lines = [
+        f"{scores.n_subjects} simulated subjects, 2 films of 4 minutes, {scores.n_samples} samples and"
+        f" {scores.r_group.n_outputs:,} outputs that all have; 95 % over subjects.",
+        "",
+        *(f"- {line}" for line in group_words(result)),
+        f"- By chance 95 % of R_group stay below {result.null_95:.4f}.",
+        f"- Median subject with the mean of the others: {scores.median_subject.mean:.4f} [{low:.4f}, {high:.4f}].",
+        f"- Individual r (no R_group): mean {scores.individual.mean():.4f}, from {scores.individual.min():.4f} to"
+        f" {scores.individual.max():.4f}.",
+        "",
+        "| subjects in the mean | R_group | 95 % of cohorts of that size |",
+        "|---|---|---|",
+    ]
+    return lines + [f"| {p.n_subjects} | {p.mean:.4f} | {p.low:.4f} to {p.high:.4f} |" for p in scores.curve]
+
+
 CAMPAIGNS: dict[str, Callable[[Path, Path], list[str]]] = {
     "seeds": seeds,
     "kills": kills,
@@ -207,6 +237,7 @@ CAMPAIGNS: dict[str, Callable[[Path, Path], list[str]]] = {
     "blockwise": blockwise,
     "honesty": honesty,
     "leaks": leaks,
+    "group": group,
 }
 
 IN_RECIPES: dict[str, Callable[[], list[str]]] = {"minutes": _minutes_table}

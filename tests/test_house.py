@@ -89,7 +89,7 @@ def test_help_loads_nothing_heavy():
 
 
 def test_there_are_as_many_commands_as_promised():
-    top = {"demo", "adapt", "evaluate", "plan", "predict", "simulate", "pretrain", "doctor"}
+    top = {"demo", "adapt", "evaluate", "group", "plan", "predict", "simulate", "pretrain", "doctor"}
     groups = {
         *(("features", n) for n in ("extract", "ls", "verify", "export", "import", "transcribe")),
         *(("bold", n) for n in ("ls", "lag")),

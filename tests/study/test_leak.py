@@ -65,7 +65,8 @@ def test_a_lag_that_was_chosen_on_the_test(mine, tmp_path):
     recipe, own = mine
     chosen = "chosen_on={windows.hemodynamic_lag_s: [1, 4]}"
     assert refused(recipe, [*own, chosen], tmp_path / "run") == [("chosen-on-test", "windows.hemodynamic_lag_s")]
-    assert any("none" in line for line in check(recipe, [*own, "chosen_on={windows.hemodynamic_lag_s: [1, 2]}"]))
+    lines = check(recipe, [*own, "chosen_on={windows.hemodynamic_lag_s: [1, 2, 9]}"])
+    assert any("none" in line and "names run 9, which this study does not use" in line for line in lines)
 
 
 def test_a_story_that_the_checkpoint_was_trained_on(mine, tmp_path):

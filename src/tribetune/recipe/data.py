@@ -148,8 +148,8 @@ class Subcortex(Section):
     """Full width at half maximum of a Gaussian; 0 for none."""
 
 
-class Data(Section):
-    """One subject's BOLD and stimuli, and how they are split."""
+class Source(Section):
+    """Where BOLD and stimuli are, in which space, and how they are cleaned."""
 
     bids: Path | None = None
     """A BIDS dataset with fMRIPrep derivatives."""
@@ -159,8 +159,6 @@ class Data(Section):
     """Or BOLD that is already a table."""
     stimuli: Path | None = None
     """Folder of the files that ``events.tsv`` names; left out: ``stimuli`` of the dataset, or the events' own."""
-    subject: Label
-    """The subject's label, without ``sub-``; in quotes where it begins with a zero."""
     session: Label = ""
     """Only this session; all when empty."""
     task: str = ""
@@ -181,13 +179,9 @@ class Data(Section):
     """Choices behind ``simple``, ``scrubbing`` and ``compcor``."""
     cache: Path | None = None
     """Folder where cleaned and aligned BOLD is kept; left out: ``bold`` beside the features' store."""
-    split: Annotated[RunSplit | BlockSplit, Field(discriminator="by")]
-    """What is trained on, and what is only scored."""
-    calibration_minutes: Positive = 60.0
-    """How much of the training BOLD is used."""
 
     @model_validator(mode="after")
-    def _fits_together(self) -> "Data":
+    def _fits_together(self) -> "Source":
         faults = [*self._source_faults(), *self._space_faults()]
         if faults:
             raise ValueError("; ".join(faults))
@@ -213,3 +207,14 @@ class Data(Section):
             needs = f"`space: {self.space}` needs `parcellation`" if named else "`parcellation` goes with `space`"
             return [f"{needs}: the name of a parcellation and its files belong together"]
         return []
+
+
+class Data(Source):
+    """One subject's BOLD and stimuli, and how they are split."""
+
+    subject: Label
+    """The subject's label, without ``sub-``; in quotes where it begins with a zero."""
+    split: Annotated[RunSplit | BlockSplit, Field(discriminator="by")]
+    """What is trained on, and what is only scored."""
+    calibration_minutes: Positive = 60.0
+    """How much of the training BOLD is used."""

@@ -10,10 +10,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tribetune.errors import RecipeError
+from tribetune.recipe.group import GroupRecipe
 from tribetune.recipe.pretraining import PretrainRecipe
 from tribetune.recipe.schema import Recipe
 
-AnyRecipe = TypeVar("AnyRecipe", Recipe, PretrainRecipe)
+AnyRecipe = TypeVar("AnyRecipe", Recipe, PretrainRecipe, GroupRecipe)
 _MAX_BYTES = 1_000_000
 
 
@@ -40,11 +41,18 @@ def read_pretrain_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Pre
     return _check(PretrainRecipe, _load(Path(path), overrides), str(path))
 
 
-def read_any_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe | PretrainRecipe:
-    """Read a recipe of either kind, told apart by its ``pretraining`` or ``cohort`` section."""
+def read_group_recipe(path: str | Path, overrides: Sequence[str] = ()) -> GroupRecipe:
+    """Read and check a recipe for group prediction; as `read_recipe`."""
+    return _check(GroupRecipe, _load(Path(path), overrides), str(path))
+
+
+def read_any_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe | PretrainRecipe | GroupRecipe:
+    """Read a recipe of any kind, told apart by ``pretraining`` or ``cohort``, and by ``data.subjects``."""
     values = _load(Path(path), overrides)
     if _is_for_pretraining(values):
         return _check(PretrainRecipe, values, str(path))
+    if _is_for_a_group(values):
+        return _check(GroupRecipe, values, str(path))
     return _check(Recipe, values, str(path))
 
 
@@ -53,7 +61,7 @@ def recipe_schema() -> dict[str, Any]:
     return Recipe.model_json_schema()
 
 
-def dump_recipe(recipe: Recipe | PretrainRecipe) -> str:
+def dump_recipe(recipe: Recipe | PretrainRecipe | GroupRecipe) -> str:
     """The resolved recipe as YAML, every default written out."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
@@ -121,11 +129,20 @@ def _hint(kind: type[BaseModel], values: Mapping[str, Any]) -> str:
         return "compare with `tribetune recipe show pretrain-toy`"
     if _is_for_pretraining(values):
         return "this is a recipe for `tribetune pretrain`"
+    if kind is GroupRecipe:
+        return "compare with `tribetune recipe show group-zero-shot`"
+    if _is_for_a_group(values):
+        return "this is a recipe for `tribetune group`"
     return "`tribetune recipe schema` lists every key"
 
 
 def _is_for_pretraining(values: Mapping[str, Any]) -> bool:
     return bool({"pretraining", "cohort"} & set(values))
+
+
+def _is_for_a_group(values: Mapping[str, Any]) -> bool:
+    data = values.get("data")
+    return isinstance(data, dict) and "subjects" in data
 
 
 def _fault(kind: type[BaseModel], values: dict[str, Any], fault: dict[str, Any]) -> str:

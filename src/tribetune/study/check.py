@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from tribetune.model.tribe import Tribe
 from tribetune.progress import Silent
 from tribetune.recipe.file import read_any_recipe
+from tribetune.recipe.group import GroupRecipe
 from tribetune.recipe.pretraining import PretrainRecipe
 from tribetune.recipe.schema import Recipe
 from tribetune.splits import Split
 from tribetune.study.alignment import lag_note
+from tribetune.study.group_data import read_cohort
 from tribetune.study.leaks import enforce, find_leaks
 from tribetune.study.prepare import prepare
 
@@ -27,7 +31,20 @@ def check(recipe_path: str, overrides: Sequence[str] = ()) -> list[str]:
         If the recipe or anything that it names is at fault.
     """
     recipe = read_any_recipe(recipe_path, overrides)
-    return _check_pretraining(recipe) if isinstance(recipe, PretrainRecipe) else _check_study(recipe)
+    if isinstance(recipe, PretrainRecipe):
+        return _check_pretraining(recipe)
+    return _check_group(recipe) if isinstance(recipe, GroupRecipe) else _check_study(recipe)
+
+
+def _check_group(recipe: GroupRecipe) -> list[str]:
+    cohort, left_out = read_cohort(recipe, Silent())
+    lines = [f"recipe: {recipe.name}, group prediction", f"checkpoint: {recipe.checkpoint}"]
+    lines.append(f"subjects: {len(cohort)}: {', '.join(cohort)}")
+    lines += [f"left out: sub-{label}: {reason}" for label, reason in left_out.items()]
+    for key, (_, aligned) in next(iter(cohort.values())).items():
+        every = np.all([runs[key][1].mask for runs in cohort.values()], axis=0)
+        lines.append(f"run {key}: {len(aligned.mask)} s, {int(every.sum())} samples that all subjects have")
+    return lines
 
 
 def _check_pretraining(recipe: PretrainRecipe) -> list[str]:

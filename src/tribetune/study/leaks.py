@@ -31,6 +31,7 @@ from tribetune.timing import STEPS_PER_OUTPUT
 
 _OUTPUTS = 64
 _SERIES = ("audio", "video")
+_LINEAR = ("fir", "banded", "nuisance")
 
 
 @dataclass(frozen=True)
@@ -77,15 +78,15 @@ def find_leaks(study: Prepared, allowed: str = "") -> Leakage:
     leaks += fit_leaks(split)
     decisions = _decisions(study)
     leaks += decision_leaks(decisions, split.test)
-    in_checkpoint, unchecked = find_in_checkpoint(study, test)
-    return Leakage(leaks + in_checkpoint, repeats, decisions, unchecked, allowed)
+    in_checkpoint, unchecked = find_in_checkpoint(recipe.checkpoint, study.base, test)
+    return Leakage(leaks + in_checkpoint, repeats, decisions, unchecked + _unknown_runs(study), allowed)
 
 
-def find_in_checkpoint(study: Prepared, test: Sequence[Shown]) -> tuple[list[Leak], list[str]]:
-    """What of the test the checkpoint was trained on, and what cannot be known about that."""
-    known = training_stimuli(study.recipe.checkpoint, study.tribe.config.licence)
+def find_in_checkpoint(checkpoint: str, base: Mapping[str, Any], test: Sequence[Shown]) -> tuple[list[Leak], list[str]]:
+    """What of the test a checkpoint (its place; its name and licence) was trained on, and what cannot be known."""
+    known = training_stimuli(checkpoint, base["licence"])
     if known is None:
-        return [], [f"{study.base['name']} does not list its training stimuli: whether it met the test is not known"]
+        return [], [f"{base['name']} does not list its training stimuli: whether it met the test is not known"]
     by_name = [stimulus.name for stimulus in known if not (stimulus.files or stimulus.words)]
     unchecked = [f"recognised by the names of files and runs alone: {', '.join(by_name)}"] if by_name else []
     return [leak for held_out in test for leak in checkpoint_leaks(held_out, known)], unchecked
@@ -157,9 +158,9 @@ def made_decisions(study: Prepared, places: Mapping[str, Path]) -> list[Decision
     for method, place in places.items():
         used = windows + stretches_of(split.validation) if method == "ladder" else windows
         made += [Decision(f"{method}: {key}", "chosen", used) for key in read_facts(place).get("chosen", {})]
-    if "fir" in study.recipe.evaluation.baselines:
-        made.append(Decision("fir: penalty", "chosen", parts))
-        made.append(Decision("fir: means and scales of features", "fitted", parts))
+    for name in [name for name in _LINEAR if name in study.recipe.evaluation.baselines]:
+        made.append(Decision(f"{name}: penalty", "chosen", parts))
+        made.append(Decision(f"{name}: means, scales and components of features", "fitted", parts))
     return made
 
 
@@ -179,6 +180,18 @@ def shown(part: Part, run: StudyRun) -> Shown:
     steps = aligned.features.steps(begin * STEPS_PER_OUTPUT, end * STEPS_PER_OUTPUT)
     series = {name: compact(steps[name]) for name in _SERIES if name in steps}
     return Shown(aligned.label, part.span, contents, tuple(names), plain_words(words), series, _few(part))
+
+
+def _unknown_runs(study: Prepared) -> list[str]:
+    """Runs of ``chosen_on`` that are none of this study's, nor can be held against its test."""
+    split = study.split
+    there = [part.aligned for part in (*split.training, *split.validation, *split.test)]
+    return [
+        f"chosen_on: {key} names run {name}, which this study does not use"
+        for key, names in study.recipe.chosen_on.items()
+        for name in names
+        if not any(is_called(aligned, name) for aligned in there)
+    ]
 
 
 def _told(leak: Leak) -> str:

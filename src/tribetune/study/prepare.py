@@ -150,7 +150,7 @@ def prepare(recipe: Recipe, progress: Progress, trunk: Base | None = None) -> Pr
     tribe = opened.tribe
     base = identify(find_checkpoint(recipe.checkpoint), tribe.config.licence, opened.name)
     check_window(tribe, recipe.windows.duration_s)
-    notes = _mismatches(recipe, tribe)
+    notes = mismatches(recipe, tribe)
     cache = bold_cache(recipe)
     runs = table_runs(recipe.data, notes) if recipe.data.tables else file_runs(recipe.data, cache)
     for run in runs:
@@ -159,7 +159,7 @@ def prepare(recipe: Recipe, progress: Progress, trunk: Base | None = None) -> Pr
     aligned = []
     for run in runs:
         progress.advance(f"Features of {run.label}", 0.0)
-        features = _features(recipe, run, chosen, progress)
+        features = features_of(recipe, run, chosen, progress)
         aligned.append(aligned_run(run, features, recipe.windows.hemodynamic_lag_s, cache))
     split = limit_calibration(_split(recipe, aligned), recipe.data.calibration_minutes)
     check_enough(split, recipe.windows.duration_s)
@@ -230,7 +230,8 @@ def encoders_of(tribe: Tribe, name: str) -> Encoders:
     return encoders(official)
 
 
-def _features(recipe: Recipe, run: StudyRun, chosen: Encoders, progress: Progress) -> Features:
+def features_of(recipe: Recipe, run: StudyRun, chosen: Encoders, progress: Progress) -> Features:
+    """A run's features as the recipe wants them, extracted or read."""
     choice = recipe.features
     return extract(
         run.timeline,
@@ -248,7 +249,7 @@ def _identities(chosen: Encoders, runs: list[StudyRun], modalities: Sequence[str
     return {name: hash_plain(chosen[name].identity) for name in shown if name in chosen.by_modality}
 
 
-def _mismatches(recipe: Recipe, tribe: Tribe) -> list[str]:
+def mismatches(recipe: Recipe, tribe: Tribe) -> list[str]:
     """What the checkpoint's own targets had otherwise."""
     notes, lag_s, cleaning = [], recipe.windows.hemodynamic_lag_s, recipe.data.cleaning
     if lag_s != tribe.config.lag_s:

@@ -110,7 +110,10 @@ def rescore(path: Path, verify: bool = False, progress: Progress | None = None) 
         If its recipe, the checkpoint or an input has changed.
     """
     progress = progress or Silent()
-    told, stored = read_fingerprint(path), _stored(path)
+    told = read_fingerprint(path)
+    if "methods" not in told:
+        raise RecipeError(f"{path} holds a group prediction, no run of adapt", hint="run `tribetune group` again")
+    stored = _stored(path)
     recipe = _recipe(path, told)
     progress.step("Reading checkpoint, BOLD and stimuli")
     study = prepare(recipe, progress)
