@@ -11,9 +11,11 @@ from tribetune.errors import BoldError, LeakageError, RecipeError
 from tribetune.evaluate.leaks import KINDS
 from tribetune.model.checkpoint import load_checkpoint, save_checkpoint
 from tribetune.share.bundle import load_adapter, read_facts
+from tribetune.share.hub import Terms
 from tribetune.share.probe import check_probe
 from tribetune.stimulus.timeline import timeline_of_files
 from tribetune.study.adapt import adapt
+from tribetune.study.hub import push
 from tribetune.study.predict import PredictOptions, predict
 
 
@@ -87,6 +89,17 @@ def test_the_saved_adapter_predicts_bitwise_what_was_scored(finished, study_fold
     for path in (written[0], scored):
         told = json.loads(path.with_suffix(".json").read_text())
         assert (told["HemodynamicLag"], told["Windows"]) == (5.0, "windows of 100 s, joined end to end")
+
+
+def test_a_shared_adapter_predicts_bitwise_what_was_scored(finished, study_folder, tmp_path):
+    method, result = finished
+    place = str(tmp_path / "lab")
+    revision = push(result.folder, place, Terms("project", "apache-2.0"), lambda _: True)
+    options = PredictOptions(store=study_folder / "features")
+    stimulus = ([], study_folder / "words-4.tsv")
+    (written,) = predict(str(study_folder / "checkpoint"), f"{place}@{revision}", stimulus, tmp_path / "out", options)
+    (scored,) = (result.folder / "predictions").glob(f"*{method}*.tsv")
+    assert written.read_bytes() == scored.read_bytes()
 
 
 def test_scores_at_the_scanners_own_rate_are_those_at_the_times_of_its_volumes(study_folder, tmp_path):
