@@ -14,8 +14,10 @@ from tribetune.adapt.readout import (
     descend,
     plan_readout,
     scale_of,
+    towards_correlation,
     visits,
 )
+from tribetune.scores import pearson_r
 
 
 def planted(noise, n_windows=6, n_inputs=5, n_outputs=9, seed=0):
@@ -134,3 +136,54 @@ def test_steps_taken_together_are_the_steps_taken_one_by_one():
         alone.bias -= rate * scale.step / len(rows) * error.sum(0)
     torch.testing.assert_close(together.weights, alone.weights, atol=1e-5, rtol=0)  # sums in another order
     torch.testing.assert_close(together.bias, alone.bias, atol=1e-5, rtol=0)
+
+
+def test_the_warm_up_rises_and_what_follows_falls():
+    rates = [rate for *_, blocks in visits([[100] * 4], Schedule(0.4, 1, 25, 0, warm_up=5)) for _, rate in blocks]
+    rising = rates[:6]
+    assert rising == sorted(rising)
+    assert rates[0] == pytest.approx(0.4 / 6)
+    assert rates[5:] == sorted(rates[5:], reverse=True)
+    assert rates[5] == pytest.approx(0.4 * (1 - 5 / 16))
+
+
+def test_the_correlations_direction_is_that_of_its_gradient_and_of_the_errors_size():
+    rng = torch.Generator().manual_seed(0)
+    bold, predicted = torch.randn(30, 4, generator=rng), torch.randn(30, 4, generator=rng).requires_grad_()
+    x, y = predicted - predicted.mean(0), bold - bold.mean(0)
+    r = (x * y).sum(0) / (x.square().sum(0).sqrt() * y.square().sum(0).sqrt())
+    (1 - r).sum().backward()
+    found = towards_correlation((predicted - bold).detach(), bold, 1.0)
+    scale = x.square().sum(0).sqrt() * y.square().sum(0).sqrt()
+    torch.testing.assert_close(found, (predicted.grad * scale).detach(), atol=1e-5, rtol=0)  # float32
+    error = (predicted - bold).detach()
+    assert torch.equal(towards_correlation(error, bold, 0.0), error)
+    nothing = towards_correlation(-bold, bold, 1.0)  # a prediction that does not vary
+    torch.testing.assert_close(nothing, -y, atol=1e-6, rtol=0)
+
+
+def test_an_undefined_output_has_no_direction():
+    bold = torch.full((10, 2), torch.nan)
+    assert (towards_correlation(torch.zeros(10, 2), bold, 0.5) == 0).all()
+
+
+def test_the_mean_along_the_epoch_is_the_mean_of_the_readouts_after_every_window():
+    latents, _ = planted(0.5, n_windows=3)
+    plan, start = Schedule(0.3, 1, 25, 0), (torch.zeros(5, 9), torch.zeros(9))
+    descent, seen = Descent(*start, scale_of(latents, 25)), []
+    for _, window, blocks in visits([[100] * 3], plan):
+        descent.visit(latents[window].values, latents[window].bold, blocks)
+        seen.append(descent.weights.clone())
+    averaged = descend(latents, start, replace(plan, average=True))
+    torch.testing.assert_close(averaged.weights, torch.stack(seen).mean(0), atol=1e-6, rtol=0)  # float32
+    assert not torch.equal(averaged.weights, descent.weights)
+
+
+def test_the_correlation_alone_learns_the_planted_readout_up_to_its_size():
+    latents, truth = planted(0.5)
+    plan = Schedule(0.9, 100, 100, 0, correlation=1.0)
+    start = 0.1 * truth + 0.05 * torch.randn(5, 9, generator=torch.Generator().manual_seed(3)), torch.zeros(9)
+    descent = descend(latents, start, plan)
+    predicted = torch.cat([descent.predict(part.values) for part in latents])
+    ideal = torch.cat([part.values @ truth for part in latents])
+    assert pearson_r(predicted, ideal).min() > 0.95

@@ -60,11 +60,20 @@ class ReadoutSettings:
         Passes over the data.
     block_trs : int
         Samples per step.
+    warm_up_steps : int
+        Steps in which the learning rate rises.
+    correlation_weight : float
+        Share of the loss that is one minus Pearson's r of each block, the rest is its squared error.
+    average : bool
+        Whether the readout is the mean of those after every window, instead of the last.
     """
 
     learning_rate: float | Literal["auto"] = "auto"
     epochs: int = 1
     block_trs: int = 25
+    warm_up_steps: int = 0
+    correlation_weight: float = 0.0
+    average: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,12 +88,21 @@ class Schedule:
     block : int
         Samples per step.
     seed : int
+    warm_up : int
+        Steps in which the learning rate rises to what it falls from.
+    correlation : float
+        Weight of the correlation in the loss.
+    average : bool
+        Whether the readout is the mean of those after every visit.
     """
 
     rate: float
     epochs: int
     block: int
     seed: int
+    warm_up: int = 0
+    correlation: float = 0.0
+    average: bool = False
 
 
 class Descent:
@@ -96,10 +114,12 @@ class Descent:
         Where it starts.
     scale : Scale
         Of the trunk's output.
+    correlation : float
+        Weight of the correlation in the loss, see `towards_correlation`.
     """
 
-    def __init__(self, weights: Tensor, bias: Tensor, scale: Scale) -> None:
-        self.scale = scale
+    def __init__(self, weights: Tensor, bias: Tensor, scale: Scale, correlation: float = 0.0) -> None:
+        self.scale, self.correlation = scale, correlation
         self.weights = weights * scale.spread[:, None]
         self.bias = bias + scale.mean @ weights
 
@@ -110,8 +130,8 @@ class Descent:
     def visit(
         self, values: Float[Tensor, "time readout"], bold: Float[Tensor, "time output"], blocks: Sequence[Visit]
     ) -> None:
-        """One step per block on the squared error of each output; an undefined output stays where it is."""
-        self.steps(*self.error(values, bold), blocks)
+        """One step per block on the loss of each output; an undefined output stays where it is."""
+        self.steps(*self.error(values, bold), blocks, bold)
 
     def error(
         self, values: Float[Tensor, "time readout"], bold: Float[Tensor, "time output"]
@@ -121,7 +141,11 @@ class Descent:
         return standard, torch.nan_to_num(torch.addmm(self.bias, standard, self.weights).sub_(bold))
 
     def steps(
-        self, standard: Float[Tensor, "time readout"], error: Float[Tensor, "time output"], blocks: Sequence[Visit]
+        self,
+        standard: Float[Tensor, "time readout"],
+        error: Float[Tensor, "time output"],
+        blocks: Sequence[Visit],
+        bold: Float[Tensor, "time output"] | None = None,
     ) -> None:
         """A step per block, one after the other, against the gradient that its error has after those before it.
 
@@ -132,6 +156,8 @@ class Descent:
         moved = torch.zeros_like(error)
         for rows, rate in blocks:
             found = error[rows] - near[rows] @ moved  # what has not moved is zero
+            if self.correlation and bold is not None:
+                found = towards_correlation(found, bold[rows], self.correlation)
             moved[rows] = found.mul_(rate * self.scale.step / len(rows))
         self.weights.addmm_(standard.T, moved, alpha=-1)
         self.bias.sub_(moved.sum(0))
@@ -144,6 +170,21 @@ class Descent:
         """Weights and bias for the trunk's output as it is."""
         weights = self.weights / self.scale.spread[:, None]
         return weights, self.bias - self.scale.mean @ weights
+
+
+def towards_correlation(
+    error: Float[Tensor, "time output"], bold: Float[Tensor, "time output"], weight: float
+) -> Float[Tensor, "time output"]:
+    """What takes the error's place where a share of the loss is one minus Pearson's r of each output.
+
+    The gradient of ``1 − r`` with respect to the prediction, times the standard deviations of prediction and BOLD so
+    that its size is that of the squared error's: ``β·(ŷ − mean) − (y − mean)`` with β the slope of BOLD on prediction.
+    """
+    predicted = bold + error
+    x, y = predicted - predicted.mean(0), bold - bold.mean(0)
+    power = x.square().sum(0)
+    slope = torch.where(power > 0, (x * y).sum(0) / power, 0.0)
+    return torch.nan_to_num((1 - weight) * error + weight * (slope * x - y))
 
 
 def fit_readout(base: Base, windows: Sequence[Window], settings: ReadoutSettings, seed: int) -> Adapter:
@@ -176,7 +217,15 @@ def plan_readout(
     latents: Sequence[Latents], start: tuple[Tensor, Tensor], settings: ReadoutSettings, seed: int
 ) -> tuple[Schedule, dict[str, float]]:
     """The schedule, its learning rate given or chosen, and the scores that decided (empty when none did)."""
-    plan = Schedule(CAUTIOUS_RATE, settings.epochs, settings.block_trs, seed)
+    plan = Schedule(
+        CAUTIOUS_RATE,
+        settings.epochs,
+        settings.block_trs,
+        seed,
+        settings.warm_up_steps,
+        settings.correlation_weight,
+        settings.average,
+    )
     if settings.learning_rate != "auto":
         return replace(plan, rate=settings.learning_rate), {}
     if len(latents) < 2:
@@ -187,10 +236,15 @@ def plan_readout(
 
 def descend(latents: Sequence[Latents], start: tuple[Tensor, Tensor], plan: Schedule) -> Descent:
     """Train a readout on windows that have been through the trunk; each sample is visited once per epoch."""
-    descent = Descent(*start, scale_of(latents, plan.block))
+    descent = Descent(*start, scale_of(latents, plan.block), plan.correlation)
     lengths = [len(part.values) for part in latents]
+    totals = [torch.zeros_like(part) for part in (descent.weights, descent.bias)] if plan.average else []
     for _, window, blocks in visits([lengths] * plan.epochs, plan):
         descent.visit(latents[window].values, latents[window].bold, blocks)
+        for total, part in zip(totals, (descent.weights, descent.bias), strict=False):
+            total.add_(part)
+    if totals:
+        descent.weights, descent.bias = (total / (plan.epochs * len(lengths)) for total in totals)
     return descent
 
 
@@ -210,7 +264,7 @@ def choose_rate(
         for left_out in folds:
             train = [part for part, out in zip(few, left_out, strict=True) if not out]
             held = [part for part, out in zip(few, left_out, strict=True) if out]
-            descent = descend(train, origin, Schedule(rate, plan.epochs, plan.block, plan.seed))
+            descent = descend(train, origin, replace(plan, rate=rate))
             scores.append(mean_score([descent.predict(part.values) for part in held], held))
         return float(np.mean(scores))
 
@@ -249,6 +303,11 @@ def visits(lengths: Sequence[Sequence[int]], plan: Schedule) -> Iterator[tuple[i
     for epoch, windows in enumerate(lengths):
         for window in rng.permutation(len(windows)):
             blocks = torch.arange(windows[window]).split(plan.block)
-            falling = [plan.rate * (1 - (done + k) / total) for k in range(len(blocks))]
-            yield epoch, int(window), list(zip([blocks[k] for k in rng.permutation(len(blocks))], falling, strict=True))
+            rates = [_rate(plan, done + k, total) for k in range(len(blocks))]
+            yield epoch, int(window), list(zip([blocks[k] for k in rng.permutation(len(blocks))], rates, strict=True))
             done += len(blocks)
+
+
+def _rate(plan: Schedule, step: int, total: int) -> float:
+    """Learning rate of a step: it rises in the warm-up and falls all along."""
+    return plan.rate * (1 - step / total) * min(1.0, (step + 1) / (plan.warm_up + 1))

@@ -84,6 +84,12 @@ class Readout(Section):
     """Relative to the largest stable step (1.0); ``auto`` chooses on inner blocks of the calibration data."""
     block_trs: Annotated[int, Field(ge=1)] = 25
     """Samples per optimiser step."""
+    warm_up_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps in which the learning rate rises."""
+    correlation_weight: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the loss that is one minus Pearson's r; the rest is the squared error."""
+    average: bool = False
+    """Whether the readout is the mean of those along the epoch, instead of the last."""
 
 
 class Lora(Section):
