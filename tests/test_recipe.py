@@ -122,7 +122,7 @@ def test_the_recipe_of_a_method_has_the_methods_own_fields_and_defaults():
         own = {field.name: field.default for field in fields(METHODS[name].settings)}
         assert own == {key: info.default for key, info in section.model_fields.items() if key != "method"}
         counted += 1
-    assert counted == len(METHODS) == 6
+    assert counted == len(METHODS) == 7
 
 
 def test_the_thresholds_of_a_recipe_are_those_of_cleaning():

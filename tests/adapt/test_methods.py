@@ -8,6 +8,7 @@ import torch
 
 from tribetune.adapt.adapter import BIAS, FORMS, GAIN, LEFT, RIGHT, WEIGHTS, Adapter, personal_row
 from tribetune.adapt.base import Base
+from tribetune.adapt.core import core_weights
 from tribetune.adapt.latents import window_latents
 from tribetune.adapt.lora_matrices import lora_tensors
 from tribetune.adapt.methods import METHODS, fit_method
@@ -25,6 +26,7 @@ BARELY = {
     "low-rank": {"rank": 4, "penalty": 1e12},
     "readout": {"learning_rate": 1e-12},
     "lora": {"learning_rate": 1e-12, "readout_learning_rate": 1e-12},
+    "full": {"learning_rate": 1e-12, "readout_learning_rate": 1e-12},
 }
 """Settings at which a method has not begun."""
 
@@ -34,6 +36,7 @@ FORM = {
     "low-rank": {LEFT, RIGHT, BIAS},
     "readout": {WEIGHTS, BIAS},
     "lora": {WEIGHTS, BIAS},
+    "full": {LEFT, RIGHT, BIAS},
 }
 """What each method's personal row is made of."""
 
@@ -78,7 +81,7 @@ def test_the_same_seed_gives_the_same_bits(tribe, windows, adapters, method):
 def test_the_unseen_row_predicts_as_before(tribe, windows, adapters, method):
     model = adapters[method].apply(tribe)
     assert torch.equal(model.subjects.weights[-1], tribe.subjects.weights[-1])
-    if method != "lora":  # LoRA changes the trunk under the row, never the row
+    if method not in ("lora", "full"):  # these change the trunk under the row, never the row
         assert torch.equal(predict(model, windows[0], model.config.rows - 1), predict(tribe, windows[0]))
 
 
@@ -103,11 +106,12 @@ def test_step_zero_is_zero_shot_but_for_the_level_of_what_is_solved(base, tribe,
 @pytest.mark.parametrize("method", TRAINED)
 def test_only_named_weights_are_trained(tribe, adapters, method):
     names = set(adapters[method].tensors)
-    matrices = {name for name in names if "lora_" in name}
-    assert names - matrices == FORM[method]
+    matrices, core = ({name for name in names if part in name} for part in ("lora_", "core."))
+    assert names - matrices - core == FORM[method]
     assert FORM[method] in FORMS
     # two matrices for each of the four attention and two feed-forward linears of each of the two blocks
     assert len(matrices) == (2 * 6 * 2 if method == "lora" else 0)
+    assert core == ({"core." + name for name in core_weights(tribe)} if method == "full" else set())
     assert adapters[method].n_weights == sum(tensor.numel() for tensor in adapters[method].tensors.values())
 
 
@@ -176,6 +180,28 @@ def test_lora_of_another_rank_is_refused(tribe, adapters):
     wrong = {name: t[:3] if "lora_A" in name else t for name, t in adapters["lora"].tensors.items()}
     with pytest.raises(AdaptationError, match="do not fit"):
         dataclasses.replace(adapters["lora"], tensors=wrong).apply(tribe)
+
+
+def test_full_moves_every_weight_before_the_readout_and_one_of_another_size_is_refused(tribe, adapters):
+    own = core_weights(tribe)
+    moved = [name for name, weight in own.items() if not torch.equal(adapters["full"].tensors["core." + name], weight)]
+    assert len(moved) > 0.9 * len(own)  # a norm's gain may stay where float32 cannot tell
+    name = "core.low_rank.weight"
+    for tensors in (
+        {**adapters["full"].tensors, name: adapters["full"].tensors[name][:3]},
+        {key: tensor for key, tensor in adapters["full"].tensors.items() if key != name},
+    ):
+        with pytest.raises(AdaptationError, match=r"the adapter's core\.low_rank\.weight is"):
+            dataclasses.replace(adapters["full"], tensors=tensors).apply(tribe)
+
+
+def test_full_at_rate_zero_is_the_readout(base, tribe, windows):
+    rates = {"learning_rate": 0.0, "readout_learning_rate": 0.1, "readout_rank": "full"}
+    full = fit_method("full", base, windows, rates, seed=4)
+    readout = fit_method("readout", base, windows, {"learning_rate": 0.1}, seed=4)
+    # all samples of a window go through the trunk at once, and in the readout only valid ones are kept: same values
+    assert torch.equal(full.tensors[WEIGHTS], readout.tensors[WEIGHTS])
+    assert all(torch.equal(full.tensors["core." + name], weight) for name, weight in core_weights(tribe).items())
 
 
 def test_lora_at_rate_zero_is_the_readout(base, windows):

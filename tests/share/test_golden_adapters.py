@@ -10,7 +10,7 @@ from tribetune.model.checkpoint import checkpoint_hash, load_checkpoint
 from tribetune.share.bundle import load_adapter, read_facts
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "adapters"
-METHODS = ("zero-shot", "gain", "ridge", "low-rank", "readout", "lora")
+METHODS = ("zero-shot", "gain", "ridge", "low-rank", "readout", "lora", "full")
 
 ROUNDING = 1e-4
 """Float32 through a trunk of one block, on any machine and version of torch; predictions are of size 1."""

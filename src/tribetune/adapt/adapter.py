@@ -25,6 +25,9 @@ LORA_MATRICES = (".lora_A.weight", ".lora_B.weight")
 LORA_MAGNITUDE = ".lora_magnitude_vector"
 """How names of all other tensors end, as peft gives them; magnitudes are DoRA's alone."""
 
+CORE = "core."
+"""How names of weights before the readout begin, where all of them were trained."""
+
 LORA_KEYS = ("r", "lora_alpha", "target_modules", "lora_dropout", "bias")
 LORA_VARIANTS = ("use_rslora", "use_dora")
 """Settings of peft that an adapter must and may have."""
@@ -41,7 +44,8 @@ class Adapter:
     tensors : mapping of str to Tensor
         The personal readout in one of `FORMS`: ``readout.weights`` (readout_in, n_outputs), or ``readout.gain``
         (n_outputs,), or ``readout.left`` (readout_in, rank) and ``readout.right`` (rank, n_outputs); with each its
-        ``readout.bias`` (n_outputs,). LoRA matrices under the names that peft gives them. Empty for zero-shot.
+        ``readout.bias`` (n_outputs,). LoRA matrices under the names that peft gives them, or every weight before the
+        readout under its own with ``core.`` before it. Empty for zero-shot.
     lora : mapping
         peft's configuration; empty where there is no LoRA.
     chosen : mapping
@@ -77,10 +81,14 @@ class Adapter:
             return share(tribe)
         model = with_row(tribe, *personal_row(tribe, self.tensors))
         if self.changes_trunk:
-            matrices = {name: tensor for name, tensor in self.tensors.items() if name not in readout_names()}
+            from tribetune.adapt.core import put_core
             from tribetune.adapt.lora_matrices import inject
 
-            inject(model, self.lora, matrices)
+            others = {name: tensor for name, tensor in self.tensors.items() if name not in readout_names()}
+            if self.lora:
+                inject(model, self.lora, others)
+            else:
+                put_core(model, others)
         return model
 
 

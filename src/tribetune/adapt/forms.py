@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tribetune.adapt.adapter import (
     BIAS,
+    CORE,
     FORMS,
     GAIN,
     LEFT,
@@ -46,10 +47,13 @@ def check_form(adapter: Adapter) -> None:
     AdaptationError
         If tensors are missing or unknown, or do not fit each other or the LoRA settings.
     """
+    core = {name for name in adapter.tensors if name.startswith(CORE)}
     matrices = {name: tensor for name, tensor in adapter.tensors.items() if name.endswith(_ENDS)}
-    readout = {name: tensor for name, tensor in adapter.tensors.items() if name not in matrices}
+    readout = {name: tensor for name, tensor in adapter.tensors.items() if name not in {*matrices, *core}}
     faults = _readout_faults(readout) if adapter.tensors else []
-    if matrices or adapter.lora:
+    if core and (matrices or adapter.lora):
+        faults += ["holds both LoRA matrices and the weights that they are for"]
+    elif matrices or adapter.lora:
         faults += _setting_faults(adapter.lora) or _matrix_faults(matrices, adapter.lora)
     if faults:
         raise AdaptationError("; ".join(faults), hint="fetch the adapter again, or update tribetune")

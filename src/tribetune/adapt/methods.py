@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.base import Base
 from tribetune.adapt.float32 import fast_float32
+from tribetune.adapt.full import FullSettings, fit_full
 from tribetune.adapt.gain import GainSettings, fit_gain
 from tribetune.adapt.lora import LoraSettings, fit_lora
 from tribetune.adapt.low_rank import LowRankSettings, fit_low_rank
@@ -37,6 +38,7 @@ METHODS: Mapping[str, Method] = {
     "low-rank": Method(fit_low_rank, LowRankSettings),
     "readout": Method(fit_readout, ReadoutSettings),
     "lora": Method(fit_lora, LoraSettings),
+    "full": Method(fit_full, FullSettings),
 }
 """The ladder, in the order of its rungs."""
 

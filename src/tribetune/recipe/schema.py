@@ -116,17 +116,38 @@ class Lora(Section):
     """Probability that a window loses a modality in training."""
 
 
+class Full(Section):
+    """Every weight before the readout and a personal readout, one epoch: for a workstation, and much data."""
+
+    method: Literal["full"]
+    learning_rate: Positive | Literal["auto"] = "auto"
+    """Of Adam; ``auto`` chooses on inner blocks of the calibration data."""
+    readout_learning_rate: Positive | Literal["auto"] = "auto"
+    """Of the readout, relative to the largest stable step (1.0)."""
+    readout_rank: Annotated[int, Field(ge=1)] | Literal["full"] = 128
+    """Rank of the readout's difference from the unseen row; ``full`` keeps all of it."""
+    epochs: Annotated[int, Field(ge=1)] = 1
+    block_trs: Annotated[int, Field(ge=1)] = 25
+    """Samples per optimiser step of the readout."""
+    random_phase: bool = False
+    """Whether windows begin elsewhere in every epoch."""
+    modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability, in training, that a window loses a modality."""
+
+
 class Ladder(Section):
     """Rung by rung, each with its defaults: the last that beats the one kept before it, on validation data."""
 
     method: Literal["ladder"]
-    rungs: list[Literal["gain", "ridge", "low-rank", "readout", "lora"]] = Field(
+    rungs: list[Literal["gain", "ridge", "low-rank", "readout", "lora", "full"]] = Field(
         ["gain", "ridge", "low-rank", "readout", "lora"], min_length=1
     )
     """Tried in this order, judged on ``data.split.validation``; without it on the last calibration run, left out."""
 
 
-Adaptation = Annotated[ZeroShot | Gain | Ridge | LowRank | Readout | Lora | Ladder, Field(discriminator="method")]
+Adaptation = Annotated[
+    ZeroShot | Gain | Ridge | LowRank | Readout | Lora | Full | Ladder, Field(discriminator="method")
+]
 
 
 class Evaluation(Section):

@@ -29,6 +29,7 @@ SETTINGS = {
     "low-rank": {"rank": 2, "penalty": 1.0},
     "readout": {"learning_rate": 0.1},
     "lora": {"rank": 2, "alpha": 4.0, "learning_rate": 0.003, "readout_learning_rate": 0.1},
+    "full": {"readout_rank": 2, "learning_rate": 0.001, "readout_learning_rate": 0.1},
 }
 
 

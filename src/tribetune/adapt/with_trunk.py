@@ -1,0 +1,137 @@
+"""Trunk and readout fitted together, whatever of the trunk is trained: rates chosen, course run, adapter made."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter, starting_row
+from tribetune.adapt.base import Base
+from tribetune.adapt.course import Course, train
+from tribetune.adapt.latents import Latents, choose, inner_folds, mean_score, window_latents, without_shared
+from tribetune.adapt.readout import Descent, ReadoutSettings, plan_readout
+from tribetune.adapt.truncation import low_rank_readout
+from tribetune.model.tribe import Tribe
+from tribetune.windows import Window
+
+
+@runtime_checkable
+class TrunkSettings(Protocol):
+    """What every method that trains the trunk can be told."""
+
+    @property
+    def learning_rate(self) -> float | Literal["auto"]:
+        """Of Adam for the trunk's weights."""
+        ...
+
+    @property
+    def readout(self) -> ReadoutSettings:
+        """The readout's share of the settings."""
+        ...
+
+    @property
+    def readout_rank(self) -> int | Literal["full"]:
+        """Rank that the readout's difference is cut down to at the end."""
+        ...
+
+    @property
+    def random_phase(self) -> bool:
+        """Whether windows begin elsewhere in every epoch."""
+        ...
+
+    @property
+    def modality_dropout(self) -> float:
+        """Probability, in training, that a window loses a modality."""
+        ...
+
+
+class Kind(NamedTuple):
+    """What of the trunk is trained.
+
+    Attributes
+    ----------
+    method : str
+    config : mapping
+        For peft; empty where every weight is trained.
+    rates : sequence of float
+        Adam learning rates to choose from; the first is taken where there is nothing to choose on.
+    tensors : callable
+        Takes what was trained out of a model.
+    """
+
+    method: str
+    config: Mapping[str, Any]
+    rates: Sequence[float]
+    tensors: Callable[[Tribe], dict[str, Tensor]]
+
+
+def fit_with_trunk(base: Base, windows: Sequence[Window], settings: TrunkSettings, kind: Kind, seed: int) -> Adapter:
+    """Choose the readout's learning rate as for a readout alone, then the trunk's in the same way, and train both.
+
+    At a trunk's rate of zero the course is that of a readout alone.
+
+    Raises
+    ------
+    BoldError
+        If no sample is valid.
+    """
+    windows = [window for window in windows if window.mask.any()]
+    latents = base.latents(windows)
+    start = starting_row(base.tribe, latents[0].bold.shape[1])
+    latents = without_shared(latents, *start)
+    plan, found = plan_readout(latents, start, settings.readout, seed)
+    precision = base.chosen_precision(windows[0])
+    course = Course(kind.rates[0], kind.config, plan, precision, settings.random_phase, settings.modality_dropout)
+    chosen: dict[str, Any] = {"readout_learning_rate": plan.rate, "readout_inner_scores": found}
+    if settings.learning_rate != "auto":
+        course = replace(course, trunk_rate=settings.learning_rate)
+    elif len(latents) > 1:
+        rate, chosen["inner_scores"] = _choose_rate(base.tribe, windows, latents, course, kind.rates)
+        course = replace(course, trunk_rate=rate)
+    model, descent = train(base.tribe, windows, latents, course, start)
+    tensors = _readout_tensors(descent, start, latents, settings.readout_rank, seed) | kind.tensors(model)
+    chosen["learning_rate"] = course.trunk_rate
+    return Adapter(kind.method, {name: tensor.cpu() for name, tensor in tensors.items()}, kind.config, chosen)
+
+
+def _readout_tensors(
+    descent: Descent, start: tuple[Tensor, Tensor], latents: Sequence[Latents], rank: int | Literal["full"], seed: int
+) -> dict[str, Tensor]:
+    if rank == "full":
+        weights, bias = descent.folded()
+        return {WEIGHTS: weights, BIAS: bias}
+    return low_rank_readout(descent, start, torch.cat([part.values for part in latents]), rank, seed)
+
+
+def _choose_rate(
+    tribe: Tribe, windows: Sequence[Window], latents: Sequence[Latents], course: Course, rates: Sequence[float]
+) -> tuple[float, dict[str, float]]:
+    start = starting_row(tribe, latents[0].bold.shape[1])
+
+    def score(rate: float) -> float:
+        scores = []
+        for left_out in inner_folds([part.run for part in latents]):
+            fold = replace(course, trunk_rate=rate)
+            model, descent = train(tribe, _pick(windows, ~left_out), _pick(latents, ~left_out), fold, start)
+            held = _pick(latents, left_out)
+            predicted = _predicted(model, descent, _pick(windows, left_out), course)
+            scores.append(mean_score(predicted, held))
+        return float(np.mean(scores))
+
+    return choose(rates, score)
+
+
+def _predicted(model: Tribe, descent: Descent, windows: Sequence[Window], course: Course) -> list[Tensor]:
+    """Predicted BOLD of every window's valid samples."""
+    found = []
+    for window in windows:
+        values = window_latents(model, window, course.precision)
+        found.append(descent.predict(values[torch.from_numpy(window.mask).to(values.device)]))
+    return found
+
+
+def _pick(items: Sequence[Any], chosen: np.ndarray) -> list[Any]:
+    return [item for item, wanted in zip(items, chosen, strict=True) if wanted]
