@@ -45,6 +45,15 @@ def test_with_all_minutes_a_plan_scores_what_the_run_did(run, planned):
         assert last["chosen"]["mean"] == pytest.approx(row["mean_r_selected"], abs=1e-5)
 
 
+def test_a_ladder_is_climbed_at_every_length_and_scored_at_the_volumes_where_the_run_was(study_folder, tmp_path):
+    own = ["adaptation={method: ladder, rungs: [gain, ridge]}", "evaluation.native_t_r=true"]
+    run = adapt(str(study_folder / "recipe.yaml"), own, tmp_path / "run")
+    found = plan(run.folder, PlanOptions(("ladder",), (5.0,), orders=0), Silent())
+    for row in run.rows:
+        assert scores(found, row["method"])[-1] == pytest.approx(row["mean_r"], abs=1e-5)
+    assert len(scores(found, "ladder")) == 2
+
+
 def test_a_subject_who_differs_from_the_group_gains_with_minutes(planned):
     (zero_shot,), ridge = scores(planned, "zero-shot"), scores(planned, "ridge")
     assert len(ridge) == len(scores(planned, "readout")) == len(scores(planned, "fir")) == 3
