@@ -130,18 +130,45 @@ def alice(scratch: Path, data: Path) -> list[str]:
     if not table.is_file():
         return [f"Skipped: no {table}."]
     recipe = str(shipped_recipes()["alice-listening"])
-    found: dict[str, list[float]] = {"fir": [], "readout": [], "null 95 %": []}
-    subjects = list_table_subjects(TableSpec(str(table), bold="bold_6mm"))
-    for subject in subjects:
-        own = [f"data.tables.path={table}", f"data.subject={subject}", f"features.store={scratch}/features"]
-        rows = {row["method"]: row for row in adapt(recipe, own, scratch / subject).rows}
-        for method in ("fir", "readout"):
-            found[method].append(rows[method]["mean_r"])
-        found["null 95 %"].append(rows["readout"]["null_95"])
-    lines = [f"{len(subjects)} listeners (s33 is all zeros), text only, six regions, 7 calibration minutes each.", ""]
-    lines += ["| | mean r over listeners | median | SD |", "|---|---|---|---|"]
-    lines += [f"| {m} | {np.mean(v):.4f} | {np.median(v):.4f} | {np.std(v, ddof=1):.4f} |" for m, v in found.items()]
-    return [*lines, "", _paired(found, "readout", "fir")]
+    found: dict[str, list[dict]] = {method: [] for method in ("fir", "nuisance", "others", "readout")}
+    wanted = ["data.subject={}", f"data.tables.path={table}", f"features.store={scratch}/features"]
+    wanted.append("evaluation.baselines=[fir,nuisance,others]")
+    for subject in list_table_subjects(TableSpec(str(table), bold="bold_6mm")):
+        own = [override.format(subject) for override in wanted]
+        for row in adapt(recipe, own, scratch / subject).rows:
+            if row["method"] in found:
+                found[row["method"]].append(row)
+    return _alice_lines(found)
+
+
+def _alice_lines(found: dict[str, list[dict]]) -> list[str]:
+    rows = found["readout"]
+    lines = [
+        f"{len(rows)} listeners (s33 is all zeros), text only, six regions, 7 calibration and 3 test minutes each.",
+        "",
+    ]
+    lines += ["| | mean r over listeners | median | SD | null 95 %, mean | p ≤ 0.05 | regions above chance |"]
+    lines += ["|---" * 7 + "|"]
+    for method, own in found.items():
+        r = [row["mean_r"] for row in own]
+        cells = [f"{np.mean(r):.4f}", f"{np.median(r):.4f}", f"{np.std(r, ddof=1):.4f}"]
+        cells += [
+            f"{np.mean([row['null_95'] for row in own]):.4f}",
+            f"{sum(row['p'] <= 0.05 for row in own)} listeners",
+        ]
+        cells += [f"{sum(row['n_significant'] for row in own)} of {sum(row['n_tested'] for row in own)}"]
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    kinds = sorted({row["ceiling_kind"] for row in rows})
+    above = [row for row in rows if row["n_ceiling"]]
+    told = f"Ceiling: {', '.join(kinds)}, reliably above zero in {sum(row['n_ceiling'] for row in rows)} of"
+    told += f" {sum(row['n_outputs'] for row in rows)} regions of {len(above)} listeners"
+    lines += [
+        "",
+        told + (f", there {np.mean([row['ceiling'] for row in above]):.3f} on average." if above else "."),
+        "",
+    ]
+    means = {method: [row["mean_r"] for row in own] for method, own in found.items()}
+    return [*lines, *(f"- {_paired(means, 'readout', other)}" for other in ("fir", "nuisance", "others"))]
 
 
 def feature_kills(scratch: Path, data: Path) -> list[str]:  # noqa: ARG001

@@ -79,7 +79,9 @@ def test_the_smallest_difference_is_2_8_standard_errors():
 
 
 def test_what_can_be_resolved_is_a_sentence():
-    told = resolution(10.0, 140.0, {"readout and fir": 0.0123})
+    told = resolution(10.0, 140.0, "readout", {"fir": 0.0123, "nuisance": 0.02})
     assert told.startswith("10.0 min of test data (140 effective samples")
-    assert "an r of 0.23 at one output, a difference in mean r of 0.012 between readout and fir" in told
-    assert "no score at a single output" in resolution(0.1, 2.0, {})
+    assert (
+        "an r of 0.23 at one output, and differences in mean r between readout and fir 0.012, nuisance 0.020:" in told
+    )
+    assert "no score at a single output:" in resolution(0.1, 2.0, "readout", {})

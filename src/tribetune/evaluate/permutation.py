@@ -29,7 +29,8 @@ class Scheme:
     ----------
     kind : str
         ``circular shift`` moves each run's prediction by a random time and wraps it around; ``block permutation``
-        shuffles its blocks within the run.
+        shuffles its blocks within the run. Both are lenient for a prediction that is mostly a trend over the run,
+        which neither leaves one.
     draws : int
         Draws; every output sees the same ones, so that outputs stay correlated as they are.
     seed : int

@@ -1,6 +1,6 @@
 """False discoveries, effective samples, and what so much test data can tell apart."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -82,7 +82,7 @@ def smallest_difference(draws: Float[np.ndarray, " draw"]) -> float:
     return float((ndtri(1 - LEVEL / 2) + ndtri(POWER)) * np.std(draws, ddof=1))
 
 
-def resolution(minutes: float, n_effective: float, differences: dict[str, float]) -> str:
+def resolution(minutes: float, n_effective: float, method: str, differences: Mapping[str, float]) -> str:
     """What so much test data can tell apart, in words.
 
     Parameters
@@ -91,15 +91,18 @@ def resolution(minutes: float, n_effective: float, differences: dict[str, float]
         Of valid test data.
     n_effective : float
         Of a typical output.
-    differences : mapping of "one and other" to float
-        `smallest_difference` of two methods, by their names.
+    method : str
+    differences : mapping of other method to float
+        `smallest_difference` of the method and each other.
     """
     at_one = smallest_score(n_effective)
     told = f"an r of {at_one:.2f} at one output" if np.isfinite(at_one) else "no score at a single output"
-    apart = [f"a difference in mean r of {value:.3f} between {names}" for names, value in differences.items()]
+    if differences:
+        apart = ", ".join(f"{name} {value:.3f}" for name, value in differences.items())
+        told += f", and differences in mean r between {method} and {apart}"
     return (
-        f"{minutes:.1f} min of test data ({n_effective:.0f} effective samples at the median output) resolve"
-        f" {', '.join([told, *apart])}: what is smaller is found in fewer than four of five cases."
+        f"{minutes:.1f} min of test data ({n_effective:.0f} effective samples at the median output) resolve {told}:"
+        " what is smaller is found in fewer than four of five cases."
     )
 
 

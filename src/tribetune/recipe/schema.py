@@ -162,6 +162,9 @@ class Evaluation(Section):
     fir_components: Annotated[int, Field(ge=1)] | None = None
     """Principal components of each modality that ``fir`` and ``banded`` use, fitted on training runs; all features when
     left out."""
+    unique_contribution: bool = False
+    """Whether zero-shot and adapted models are also scored with each modality taken away, which costs a prediction of
+    the test per modality."""
     bootstrap_draws: Annotated[int, Field(ge=100)] = 1000
     bootstrap_block_s: Positive = 30.0
     native_t_r: bool = False

@@ -129,11 +129,15 @@ def _figure(maps: Mapping[str, Float[np.ndarray, " vertex"]], title: str, label:
 def _draw(
     axes: "Axes", seen: Drawing, values: Float[np.ndarray, " vertex"], colours: "Colormap", norm: "Normalize"
 ) -> None:
+    faces = _face_means(values[seen.vertices])
+    paint_faces(axes, seen, np.where(np.isnan(faces)[:, None], np.nan, colours(norm(np.nan_to_num(faces)))[:, :3]))
+
+
+def paint_faces(axes: "Axes", seen: Drawing, colours: Float[np.ndarray, "face 3"]) -> None:
+    """Draw one view with a colour per triangle, from 0 to 1; NaN, where undefined, is grey."""
     from matplotlib.collections import PolyCollection
 
-    faces = _face_means(values[seen.vertices])
-    paint = np.where(np.isnan(faces)[:, None], (*UNDEFINED_COLOUR, 1.0), colours(norm(np.nan_to_num(faces))))
-    paint[:, :3] *= seen.shade[:, None]
+    paint = np.where(np.isnan(colours).any(1, keepdims=True), UNDEFINED_COLOUR, colours) * seen.shade[:, None]
     axes.add_collection(PolyCollection(list(seen.corners), facecolors=paint, edgecolors=paint, linewidths=0.25))
     axes.set_aspect("equal")
     axes.autoscale_view()

@@ -1,7 +1,7 @@
 """What stands beside a study's scores: ceilings, chance, controls, and what the test data can resolve."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,8 @@ class Evaluation:
         Scores and their draws with parcels as sets.
     shuffled : mapping of method to (float, float, int)
         Mean r, p-value and outputs of predictions beside another run's BOLD; empty for a single test run.
+    unique : mapping of method to mapping of modality to array of shape (n_outputs,)
+        Unique contributions, where the recipe asks for them.
     """
 
     assessed: Mapping[str, Assessment]
@@ -72,6 +74,7 @@ class Evaluation:
     parcels: Parcels
     by_parcel: Bootstrap
     shuffled: Mapping[str, tuple[float, float, int]]
+    unique: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
     def beside(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Rows of the table, those with a score beside their p-value, discoveries, ceiling and retrieval."""
@@ -85,7 +88,11 @@ class Evaluation:
         told |= {"n_tested": found.n_tested, "ceiling_kind": ceiling.kind}
         told |= {"ceiling": float(means[0]) if counts[0] else None, "n_ceiling": int(counts[0])}
         told |= {"normalised": float(normalised[0]) if n_normalised[0] else None, "n_normalised": int(n_normalised[0])}
+        told |= {f"unique_{name}": float(set_means(r, self.parcels)[0][0]) for name, r in self._unique(method)}
         return told | {f"retrieval_{name}": value for name, value in found.retrieval.items()}
+
+    def _unique(self, method: str) -> Iterable[tuple[str, np.ndarray]]:
+        return self.unique.get(method, {}).items()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What ``scores.npz`` gains, per output."""
@@ -94,6 +101,7 @@ class Evaluation:
             name = method.replace("-", "_")
             arrays |= {f"{name}_p": found.chance.p, f"{name}_q": found.q, f"{name}_null_95": found.chance.null_95}
             arrays |= {f"{name}_r2": found.r2, f"{name}_interval": found.interval}
+            arrays |= {f"{name}_unique_{modality}": r for modality, r in self._unique(method)}
         return arrays
 
     def rows(self) -> list[dict[str, Any]]:
@@ -109,6 +117,7 @@ class Evaluation:
                 row |= {"low": score.interval[0], "high": score.interval[1], "null_95": found.set_null_95[k]}
                 row |= {"p": found.set_p[k], "n_significant": int((found.q[self.parcels.sets[k]] <= LEVEL).sum())}
                 row |= {"ceiling_kind": self.ceiling.kind, "ceiling": ceilings[k], "n_ceiling": int(n_ceilings[k])}
+                row |= {f"unique_{name}": set_means(r, self.parcels)[0][k] for name, r in self._unique(method)}
                 rows.append(row | {"normalised": normalised[k]})
             if method in self.shuffled:
                 mean_r, p, n_outputs = self.shuffled[method]
@@ -162,18 +171,17 @@ def _notes(found: Evaluation, clock: Clock, bootstrap: Bootstrap, adapted: Seque
     main = adapted[0] if adapted else next(iter(found.assessed))
     others = [name for name in BASELINES if name in bootstrap.scores and name != main]
     apart = {
-        f"{main} and {name}": smallest_difference(bootstrap.draws[main][:, ALL] - bootstrap.draws[name][:, ALL])
-        for name in others
+        name: smallest_difference(bootstrap.draws[main][:, ALL] - bootstrap.draws[name][:, ALL]) for name in others
     }
     effective = found.assessed[main].effective[bootstrap.sets[ALL]]
     typical = float(np.median(effective)) if len(effective) else float("nan")
     minutes = len(clock.held_out.runs) * clock.step_s / 60
-    return [*notes, resolution(minutes, typical, apart)]
+    return [*notes, resolution(minutes, typical, main, apart)]
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write ``scores.tsv``: the columns of the first row; what is not defined is ``n/a``, as BIDS has it."""
-    names = list(rows[0])
+    """Write ``scores.tsv``: every column that a row has; what is not defined is ``n/a``, as BIDS has it."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
     lines = [[_cell(row.get(name, float("nan"))) for name in names] for row in rows]
     write_text(path, "\n".join("\t".join(line) for line in [names, *lines]) + "\n")
 

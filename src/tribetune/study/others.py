@@ -122,7 +122,7 @@ def _of_subject(study: Prepared, subject: str) -> Float[np.ndarray, "time output
     """BOLD of all test parts, NaN where the subject was not measured; None where he had none of their stimuli."""
     recipe = study.recipe
     data, cache = recipe.data.model_copy(update={"subject": subject}), bold_cache(recipe)
-    runs = table_runs(data, []) if data.tables else file_runs(data, cache)
+    runs = table_runs(data) if data.tables else file_runs(data, cache)
     by_stimulus = {shows(run.timeline): run for run in runs}
     found = [_of_part(study, part, by_stimulus) for part in study.split.test]
     if all(values is None for values in found):

@@ -63,14 +63,17 @@ def file_runs(data: Data, cache: Path) -> list[StudyRun]:
     return [_file_run(reader, files) for files in list_files(data)]
 
 
-def table_runs(data: Data, notes: list[str]) -> list[StudyRun]:
-    """Every run of the recipe's subject in its tables, with the timeline on the clock of its first volume."""
+def table_runs(data: Data, notes: list[str] | None = None) -> list[StudyRun]:
+    """Every run of the recipe's subject in its tables, with the timeline on the clock of its first volume.
+
+    ``notes`` are told how many subjects there are.
+    """
     tables = data.tables
     if tables is None:
         raise BoldError("no tables in the recipe", hint="set data.tables.path")
     spec = TableSpec(**tables.model_dump(exclude={"media", "words"}))
-    usable = list_table_subjects(spec)
-    if len(usable) > 1:
+    usable = [] if notes is None else list_table_subjects(spec)
+    if notes is not None and len(usable) > 1:
         notes.append(f"{len(usable)} subjects have a usable table; this is sub-{data.subject}.")
     found = []
     for name in list_table_runs(spec, data.subject):

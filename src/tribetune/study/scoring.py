@@ -1,7 +1,7 @@
 """From held-out predictions to the table of a study, what stands beside it, and its files."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,28 @@ from tribetune.study.evaluation import Clock, Evaluation, evaluate, write_rows
 from tribetune.study.native import at_own_t_r
 from tribetune.study.others import Others
 from tribetune.study.prepare import Prepared
+from tribetune.study.unique import draw_unique, of_stage, unique_scores
 from tribetune.timing import OUTPUT_HZ
 
 
 @dataclass
 class Fitted:
-    """Methods fitted so far: their held-out predictions and costs, why a method has none; and the other subjects."""
+    """Methods fitted so far: their held-out predictions and costs, why a method has none; and the other subjects.
+
+    ``without`` holds each method's predictions without each modality, where the recipe asks for them.
+    """
 
     others: Callable[[], Others]
+    without: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     predicted: dict[str, np.ndarray] = field(default_factory=dict)
     costs: dict[str, Cost] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     calibration_scores: list[np.ndarray] = field(default_factory=list)
+
+    def add_without(self, method: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take a stage's predictions without each modality, where it has any."""
+        if found := of_stage(arrays):
+            self.without[method] = found
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,7 @@ def score_all(study: Prepared, fitted: Fitted, adapted: Sequence[str]) -> Scored
     """The table and its verdict, from held-out BOLD and what is predicted; notes go to the study's."""
     clock, bootstrap, nulls = _scored(study, fitted)
     found = evaluate(study, clock, bootstrap, fitted.others, adapted)
+    found = replace(found, unique={method: _unique(study, fitted, clock, method) for method in fitted.without})
     rows = found.beside(table_rows(bootstrap, fitted.costs, fitted.missing, nulls))
     return Scored(bootstrap, found, rows, verdict(bootstrap, adapted))
 
@@ -83,6 +94,11 @@ def on_clock(study: Prepared, predicted: Mapping[str, np.ndarray]) -> Clock:
     return Clock(held_out, {method: values[mask] for method, values in predicted.items()}, 1 / OUTPUT_HZ)
 
 
+def _unique(study: Prepared, fitted: Fitted, clock: Clock, method: str) -> dict[str, np.ndarray]:
+    without = on_clock(study, fitted.without[method]).predicted
+    return unique_scores(clock.predicted[method], without, clock)
+
+
 def _chance(predicted: np.ndarray, held_out: HeldOut, sets: np.ndarray, draws: int, seed: int) -> list[float]:
     found = [shift_null(predicted, held_out, outputs, draws=draws, seed=seed) for outputs in sets]
     return [float(np.percentile(values, 95)) for values in found]
@@ -94,5 +110,6 @@ def save_scores(study: Prepared, path: Path, scored: Scored) -> None:
     arrays |= scored.evaluation.arrays()
     with whole(path / "scores.npz") as part, part.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, selected=scored.bootstrap.sets[1], **arrays)
+    draw_unique(scored.evaluation.unique, path)
     write_rows(path / "scores.tsv", scored.evaluation.rows())
     write_json(path / "scores.json", {"rows": scored.rows, "verdict": scored.verdict, "notes": study.notes})
