@@ -18,7 +18,7 @@ from tribetune.errors import AdaptationError, CheckpointError
 from tribetune.model.checkpoint import find_checkpoint, identify
 from tribetune.model.hub import HubId, hub_id, source_of
 from tribetune.model.tribe import Tribe
-from tribetune.share.bundle import BUNDLE, load_adapter, read_facts
+from tribetune.share.bundle import BUNDLE, UNCERTAINTY, load_adapter, read_facts
 from tribetune.share.catalogue import cached, known_checkpoints, offered
 from tribetune.share.hub import Terms, find_adapter, open_adapter, pull, push
 from tribetune.share.plain_files import MAX_BYTES
@@ -76,7 +76,7 @@ def test_it_is_private_and_only_the_bundle_is_sent(hub, bundle):
     (repo,) = hub.repos.values()
     (_, files) = repo.commits.popitem()
     assert repo.private
-    assert set(files) == set(BUNDLE) - {"scores.png"}
+    assert set(files) == set(BUNDLE) - {"scores.png", UNCERTAINTY}
     assert shown[0].kept_here == ("notes.txt",)
     assert shown[0].files == {name: len(data) for name, data in files.items()}
     sharing = json.loads(files["tribetune.json"])["sharing"]

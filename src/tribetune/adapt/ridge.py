@@ -140,6 +140,37 @@ def left_out_errors(problem: Problem, penalties: Sequence[float]) -> Float[Tenso
     return torch.stack(found)
 
 
+def left_out_residuals(
+    problem: Problem, penalties: Float[Tensor, " output"]
+) -> tuple[Float[Tensor, "time output"], Float[Tensor, " output"]]:
+    """Errors at every sample when its fold is left out, and the mean variance of such predictions in units of noise.
+
+    With ``A = (I − H_ff)⁻¹`` the prediction of a fold that was left out is ``A·H_f,rest·data``, whose covariance is
+    ``A·((H²)_ff − (H_ff)²)·A`` where noise is independent and of variance 1.
+
+    Parameters
+    ----------
+    problem : Problem
+        With folds that together hold every sample once.
+    penalties : Tensor of shape (n_outputs,)
+    """
+    axes = problem.axes
+    errors, share = torch.empty_like(problem.left), torch.empty_like(penalties)
+    for penalty in penalties.unique().tolist():
+        shrunk = axes.shrinkage(penalty)
+        undo = [_undo(axes, fold, shrunk) for fold in problem.folds]
+        outputs = (penalties == penalty).nonzero()[:, 0]
+        spread = [
+            _left_out_variance(axes, fold, shrunk, undone) for fold, undone in zip(problem.folds, undo, strict=True)
+        ]
+        share[outputs] = torch.cat(spread).mean()
+        for chunk in outputs.split(_CHUNK):
+            inside = _inside(axes, problem.left[:, chunk], shrunk)
+            for fold, undone in zip(problem.folds, undo, strict=True):
+                errors[fold[:, None], chunk] = undone(inside[fold])
+    return errors, share
+
+
 def solve(problem: Problem, penalties: Float[Tensor, " output"]) -> tuple[Tensor, Tensor]:
     """Weights (readout_in, n_outputs) and bias (n_outputs,) of the difference; zero where an output is undefined."""
     axes = problem.axes
@@ -180,6 +211,21 @@ def _inverse_of_rest(b: Float[Tensor, "row column"]) -> Float[Tensor, "column co
     return torch.linalg.inv(rest).to(b.device)
 
 
+def _inside(axes: Axes, left: Tensor, shrunk: Tensor) -> Float[Tensor, "time output"]:
+    """Errors of the fit to all samples."""
+    centred = left - left.mean(0)
+    return centred - axes.left @ (shrunk[:, None] * (axes.left.T @ centred))
+
+
+def _left_out_variance(
+    axes: Axes, fold: Tensor, shrunk: Tensor, undo: Callable[[Tensor], Tensor]
+) -> Float[Tensor, " sample"]:
+    rows = axes.left[fold]
+    inside = (rows * shrunk) @ rows.T + 1 / axes.n_samples
+    squared = (rows * shrunk.square()) @ rows.T + 1 / axes.n_samples
+    return undo(undo(squared - inside @ inside).T).diagonal()
+
+
 def _errors(
     axes: Axes,
     left: Tensor,
@@ -187,8 +233,7 @@ def _errors(
     folds: Sequence[Tensor],
     undo: Sequence[Callable[[Tensor], Tensor]],
 ) -> Float[Tensor, " output"]:
-    centred = left - left.mean(0)
-    inside = centred - axes.left @ (shrunk[:, None] * (axes.left.T @ centred))
+    inside = _inside(axes, left, shrunk)
     errors = [undone(inside[fold]).square().sum(0) for fold, undone in zip(folds, undo, strict=True)]
     return torch.stack(errors).sum(0)
 

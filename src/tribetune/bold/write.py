@@ -1,5 +1,6 @@
 """Predicted BOLD in files that other tools read: GIFTI for surfaces, TSV for tables."""
 
+import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -56,9 +57,10 @@ def write_prediction(
 
 
 def _surface_name(stem: str, hemi: str) -> str:
-    """BIDS order: the hemisphere and space go before the description."""
-    entities, mark, description = stem.partition("_desc-")
-    return f"{entities}_hemi-{hemi}_space-{FSAVERAGE5.name}{mark}{description}_bold.func.gii"
+    """BIDS order: the hemisphere and space go before statistic and description."""
+    place = re.search("_(stat|desc)-", stem)
+    entities, rest = (stem[: place.start()], stem[place.start() :]) if place else (stem, "")
+    return f"{entities}_hemi-{hemi}_space-{FSAVERAGE5.name}{rest}_bold.func.gii"
 
 
 def _write_gifti(values: Float[np.ndarray, "time vertex"], hemi: str, path: Path) -> None:

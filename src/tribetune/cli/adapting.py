@@ -85,12 +85,15 @@ def predict(  # noqa: PLR0913 - one parameter per option of the command line
     subject: Annotated[
         str, typer.Option("--subject", metavar="NAME", help="A subject whom the checkpoint itself knows, by name.")
     ] = "",
+    interval: Annotated[
+        bool, typer.Option("--interval", help="Write the standard deviation of BOLD about the prediction, too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Predict BOLD for a stimulus: the personal response with an adapter, else the group's."""
     from tribetune.study import predict as study
 
-    options = study.PredictOptions(overlap_s=overlap_s, encoders=encoders, subject=subject)
+    options = study.PredictOptions(overlap_s=overlap_s, encoders=encoders, subject=subject, interval=interval)
     with shown_progress() as progress:
         files = study.predict(checkpoint, adapter, (stimuli or [], words), out, options, progress)
     if as_json:

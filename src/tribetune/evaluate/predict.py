@@ -1,9 +1,13 @@
 """Predicted BOLD of a whole stimulus: cut into windows, run through the model, joined again."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Float
 
+from tribetune.adapt.latents import window_latents
+from tribetune.adapt.uncertainty import Uncertainty
 from tribetune.model.tribe import Tribe
 from tribetune.windows import AlignedRun, Window, cut_windows, join
 
@@ -41,9 +45,45 @@ def predict_run(
     array of shape (n_samples, n_outputs)
         At 1 Hz; sample t is BOLD at t seconds after the start of the span, plus the lag.
     """
+    return _by_window(aligned, (window_s, stride_s), span, lambda window: _predict_window(tribe, window, row))
+
+
+def predict_deviation(
+    tribe: Tribe, uncertainty: Uncertainty, aligned: AlignedRun, *, window_s: float = 100.0, stride_s: float = 100.0
+) -> Float[np.ndarray, "time output"]:
+    """Standard deviation of BOLD about an adapter's prediction, in windows as of `predict_run`.
+
+    Where windows overlap it is their average, which is a little more than that of the average of predictions.
+
+    Parameters
+    ----------
+    tribe : Tribe
+        With the adapter.
+    uncertainty : Uncertainty
+        Of the adapter.
+    aligned : AlignedRun
+        Of one stimulus.
+    window_s, stride_s : float
+        Length and spacing of windows, in seconds.
+    """
+
+    def deviation(window: Window) -> Float[np.ndarray, "time output"]:
+        return uncertainty.deviation(window_latents(tribe, window).cpu()).numpy()
+
+    return _by_window(aligned, (window_s, stride_s), None, deviation)
+
+
+def _by_window(
+    aligned: AlignedRun,
+    windowing: tuple[float, float],
+    span: tuple[int, int] | None,
+    predict: Callable[[Window], Float[np.ndarray, "time output"]],
+) -> Float[np.ndarray, "time output"]:
+    """What is predicted for windows of a length and spacing in seconds, joined."""
+    window_s, stride_s = windowing
     first, last = span or (0, len(aligned.mask))
     windows = cut_windows(aligned, window_s, stride_s, span)
-    parts = [_predict_window(tribe, window, row) for window in windows]
+    parts = [predict(window) for window in windows]
     overlap = "average" if stride_s < window_s else "none"
     return join(parts, [window.start_s - first for window in windows], last - first, overlap)
 

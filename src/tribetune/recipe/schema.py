@@ -169,6 +169,8 @@ class Evaluation(Section):
     bootstrap_block_s: Positive = 30.0
     native_t_r: bool = False
     """Whether predictions are scored at the times of the volumes, with BOLD as it was measured, instead of at 1 Hz."""
+    uncertainty: bool = True
+    """Whether adapters say how far BOLD lies from their predictions: a few refits, none for ridge."""
     selected_share: Annotated[float, Field(gt=0, le=1)] = 0.1
     """Share of outputs in the set that is fixed on calibration data and the same for all methods."""
 

@@ -18,13 +18,14 @@ from tribetune.share.card import adapter_card
 from tribetune.share.facts import FORMAT, check_facts
 from tribetune.share.plain_files import check_folder, check_tensor_file, read_plain_json
 
-WEIGHTS, FACTS, LORA, CARD, PICTURE = (
-    "adapter_model.safetensors", "tribetune.json", "adapter_config.json", "README.md", "scores.png"
+WEIGHTS, FACTS, LORA, CARD, PICTURE, UNCERTAINTY = (
+    "adapter_model.safetensors", "tribetune.json", "adapter_config.json", "README.md", "scores.png",
+    "uncertainty.safetensors",
 )  # fmt: skip
-BUNDLE = (WEIGHTS, FACTS, LORA, CARD, PICTURE)
+BUNDLE = (WEIGHTS, FACTS, LORA, CARD, PICTURE, UNCERTAINTY)
 """All files that a bundle may have."""
 
-_HASHED = (WEIGHTS, LORA, PICTURE)
+_HASHED = (WEIGHTS, LORA, PICTURE, UNCERTAINTY)
 _PEFT_PREFIX = "base_model.model."
 _PEFT_FACTS = ("peft_type", "base_model_name_or_path", "revision", "task_type", "inference_mode")
 

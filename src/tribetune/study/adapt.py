@@ -28,6 +28,7 @@ from tribetune.study.checks import check_change, weights_digest
 from tribetune.study.facts import adapter_facts
 from tribetune.study.ladder import climb_sentence, climbed
 from tribetune.study.leaks import guard, made_decisions, record_decisions
+from tribetune.study.living import Lived, live_with
 from tribetune.study.nuisance import nuisance_baseline
 from tribetune.study.others import others_baseline, others_once
 from tribetune.study.prepare import Prepared, prepare
@@ -140,7 +141,8 @@ def adapt_methods(
     for row in scored.rows:
         if row["method"] in places:
             add_scores(places[row["method"]], row, verdict(scored.bootstrap, [row["method"]]))
-    save_scores(study, path, scored)
+    lived = [Lived(method, methods[method], place, fitted.predicted[method]) for method, place in places.items()]
+    save_scores(study, path, scored, live_with(study, lived, progress))
     folder.log("all", "finished")
     return AdaptResult(scored.rows, scored.verdict, path, study.notes, scored.bootstrap.scores)
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import window_latents
+from tribetune.adapt.left_out import predict_windows
 from tribetune.adapt.methods import fit_method
 from tribetune.errors import AdaptationError
 from tribetune.evaluate.bootstrap import Estimate, HeldOut, bootstrap_scores
@@ -120,12 +119,12 @@ def climb(
     """
     held = HeldOut(*_measured(on.judged))
     adapters = {GROUND: Adapter(GROUND)}
-    predicted = {GROUND: _predicted(base, adapters[GROUND], on.judged)} if _has_ground(base, on) else {}
+    predicted = {GROUND: predict_windows(base, adapters[GROUND], on.judged)} if _has_ground(base, on) else {}
     kept, steps = GROUND, []
     for method, settings in rungs.items():
         progress.step(f"Ladder: {method}, after {kept}")
         adapters[method] = fit_method(method, base, on.fitted, settings, judging.seed)
-        predicted[method] = _predicted(base, adapters[method], on.judged)
+        predicted[method] = predict_windows(base, adapters[method], on.judged)
         gain = _gain(predicted, method, kept, held, judging)
         beats = gain.interval[0] > _ROUNDING
         step = {"rung": method, "against": kept, "gain": gain.mean, "interval": list(gain.interval)}
@@ -151,19 +150,6 @@ def climb_sentence(told: Mapping[str, Any]) -> str:
 def _has_ground(base: Base, on: Climb) -> bool:
     config = base.tribe.config
     return config.unseen_row and config.n_outputs == on.judged[0].bold.shape[1]
-
-
-def _predicted(base: Base, adapter: Adapter, windows: Sequence[Window]) -> Float[np.ndarray, "time output"]:
-    """Prediction for the valid samples of some windows."""
-    model = adapter.apply(base.tribe)
-    rows = torch.tensor([0]) if adapter.tensors else None
-    parts = []
-    for window in windows:
-        values = window_latents(model, window) if adapter.changes_trunk else base.trunk_output(window, "float32")
-        with torch.no_grad():
-            found = model.readout(values[None], rows)[0]
-        parts.append(found.cpu().numpy()[window.mask])
-    return np.concatenate(parts)
 
 
 def _measured(windows: Sequence[Window]) -> tuple[Float[np.ndarray, "time output"], tuple[str, ...]]:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from tribetune.adapt.adapter import Adapter
+from tribetune.adapt.uncertainty import Uncertainty
 from tribetune.bold.write import write_prediction
 from tribetune.errors import AdaptationError, CheckpointError, StimulusError
-from tribetune.evaluate.predict import predict_run
+from tribetune.evaluate.predict import predict_deviation, predict_run
 from tribetune.features.extract import extract
 from tribetune.model.checkpoint import checkpoint_hash, find_checkpoint
 from tribetune.model.inputs import longest_window
@@ -16,6 +17,7 @@ from tribetune.model.tribe import Tribe
 from tribetune.progress import Progress, Silent
 from tribetune.share.bundle import load_adapter, read_facts
 from tribetune.share.hub import find_adapter
+from tribetune.share.uncertainty import load_uncertainty
 from tribetune.stimulus.timeline import timeline_of_files
 from tribetune.study.prepare import check_usable, encoders_of
 from tribetune.timing import FEATURE_HZ
@@ -36,6 +38,8 @@ class PredictOptions:
         Folder where features are kept.
     device : str
         Of the encoders.
+    interval : bool
+        Whether the standard deviation of BOLD about the prediction is written, too.
     subject : str
         A readout row of the checkpoint, by its name; the unseen subject's when empty.
     """
@@ -45,6 +49,7 @@ class PredictOptions:
     store: Path = Path("cache/features")
     device: str = "auto"
     subject: str = ""
+    interval: bool = False
 
 
 def predict(
@@ -87,6 +92,7 @@ def predict(
     named_row = _row_of(tribe, options.subject, adapter)
     bundle = find_adapter(adapter) if adapter else None
     fitted = load_adapter(bundle, checkpoint_hash(place)) if bundle else Adapter("zero-shot")
+    sure = _uncertainty(tribe, fitted, bundle) if options.interval else None
     told = group_facts(tribe) | (read_facts(bundle) if bundle else {})
     window_s = told["window_s"]
     _check_overlap(options.overlap_s, window_s)
@@ -102,7 +108,14 @@ def predict(
     values = predict_run(model, without_bold(features), row, window_s=window_s, stride_s=window_s - options.overlap_s)
     facts = {"HemodynamicLag": told["lag_s"], "Windows": windows}
     whose = options.subject.replace("-", "") or fitted.method
-    return write_prediction(values, told["space"], out, f"{_stem(stimulus)}_desc-{whose}", facts)
+    files = write_prediction(values, told["space"], out, f"{_stem(stimulus)}_desc-{whose}", facts)
+    if sure is not None:
+        values = predict_deviation(
+            model, sure, without_bold(features), window_s=window_s, stride_s=window_s - options.overlap_s
+        )
+        said = {"Statistic": "standard deviation of BOLD about the prediction", "Covers": sure.covers}
+        files += write_prediction(values, told["space"], out, f"{_stem(stimulus)}_stat-std_desc-{whose}", facts | said)
+    return files
 
 
 def group_facts(tribe: Tribe) -> dict[str, Any]:
@@ -115,6 +128,16 @@ def group_facts(tribe: Tribe) -> dict[str, Any]:
         "lag_s": config.lag_s,
         "window_s": min(WINDOW_S, float(longest_window(config) // FEATURE_HZ)),
     }
+
+
+def _uncertainty(tribe: Tribe, fitted: Adapter, bundle: Path | None) -> Uncertainty:
+    if bundle is None:
+        raise AdaptationError(
+            "how far BOLD lies from the group's prediction is not known: it differs from subject to subject",
+            hint="give a subject's adapter by --adapter",
+        )
+    config = fitted.apply(tribe).config
+    return load_uncertainty(bundle, config.readout_in, config.n_outputs)
 
 
 def _row_of(tribe: Tribe, subject: str, adapter: str | Path | None) -> int | None:

@@ -10,6 +10,7 @@ import numpy as np
 from tribetune.errors import AdaptationError
 from tribetune.evaluate.bootstrap import Bootstrap, HeldOut, bootstrap_scores
 from tribetune.evaluate.null import shift_null
+from tribetune.evaluate.resampling import Resampling, score_intervals
 from tribetune.evaluate.selection import select_outputs
 from tribetune.evaluate.table import Cost, table_rows, verdict
 from tribetune.files import whole, write_json
@@ -19,6 +20,9 @@ from tribetune.study.others import Others
 from tribetune.study.prepare import Prepared
 from tribetune.study.unique import draw_unique, of_stage, unique_scores
 from tribetune.timing import OUTPUT_HZ
+
+INTERVAL_DRAWS = 200
+"""For the interval of each output's r, of which only the spread is taken: 200 draws know it to 5 %."""
 
 
 @dataclass
@@ -49,6 +53,8 @@ class Scored:
     evaluation: Evaluation
     rows: list[dict[str, Any]]
     verdict: str
+    intervals: Mapping[str, np.ndarray]
+    """95 % interval of every output's r, (2, n_outputs) per method."""
 
 
 def score_all(study: Prepared, fitted: Fitted, adapted: Sequence[str]) -> Scored:
@@ -57,7 +63,10 @@ def score_all(study: Prepared, fitted: Fitted, adapted: Sequence[str]) -> Scored
     found = evaluate(study, clock, bootstrap, fitted.others, adapted)
     found = replace(found, unique={method: _unique(study, fitted, clock, method) for method in fitted.without})
     rows = found.beside(table_rows(bootstrap, fitted.costs, fitted.missing, nulls))
-    return Scored(bootstrap, found, rows, verdict(bootstrap, adapted))
+    block = clock.samples(study.recipe.evaluation.bootstrap_block_s)
+    resampling = Resampling(block, INTERVAL_DRAWS, study.recipe.seed)
+    ends = {method: score_intervals(values, clock.held_out, resampling) for method, values in clock.predicted.items()}
+    return Scored(bootstrap, found, rows, verdict(bootstrap, adapted), ends)
 
 
 def _scored(study: Prepared, fitted: Fitted) -> tuple[Clock, Bootstrap, dict[str, list[float]]]:
@@ -104,12 +113,18 @@ def _chance(predicted: np.ndarray, held_out: HeldOut, sets: np.ndarray, draws: i
     return [float(np.percentile(values, 95)) for values in found]
 
 
-def save_scores(study: Prepared, path: Path, scored: Scored) -> None:
-    """Write ``scores.npz`` per output, ``scores.tsv`` per parcel and ``scores.json`` as the table has them."""
+def save_scores(study: Prepared, path: Path, scored: Scored, living: Mapping[str, Any]) -> None:
+    """Write ``scores.npz`` per output, ``scores.tsv`` per parcel and ``scores.json`` as the table has them.
+
+    ``living`` is what `tribetune.study.living.live_with` found.
+    """
     arrays = {name.replace("-", "_"): values for name, values in scored.bootstrap.scores.items()}
     arrays |= scored.evaluation.arrays()
+    for name, ends in scored.intervals.items():
+        arrays |= {f"{name.replace('-', '_')}_{key}": end for key, end in zip(("r_low", "r_high"), ends, strict=True)}
     with whole(path / "scores.npz") as part, part.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, selected=scored.bootstrap.sets[1], **arrays)
     draw_unique(scored.evaluation.unique, path)
     write_rows(path / "scores.tsv", scored.evaluation.rows())
-    write_json(path / "scores.json", {"rows": scored.rows, "verdict": scored.verdict, "notes": study.notes})
+    told = {"rows": scored.rows, "verdict": scored.verdict, "notes": study.notes, "living": living}
+    write_json(path / "scores.json", told)

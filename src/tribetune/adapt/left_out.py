@@ -1,0 +1,164 @@
+"""What a method predicts for calibration runs that it did not see: by refits, in closed form for ridge."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from tribetune.adapt.adapter import Adapter, starting_row
+from tribetune.adapt.base import Base
+from tribetune.adapt.latents import inner_folds, window_latents
+from tribetune.adapt.methods import METHODS, fit_method
+from tribetune.adapt.ridge import Problem, RidgeSettings, choose_penalties, left_out_residuals, pose
+from tribetune.windows import Window
+
+FOLDS, FOLDS_OF_TRUNK = 4, 2
+"""Refits at most: runs share a fold where there are more; half as many where each refit trains the trunk."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """An adapter and how it was made.
+
+    Attributes
+    ----------
+    adapter : Adapter
+    settings : mapping
+        Plain arguments of its method.
+    seed : int
+    """
+
+    adapter: Adapter
+    settings: Mapping[str, Any]
+    seed: int
+
+    @property
+    def method(self) -> str:
+        """Its name in the table of methods."""
+        return self.adapter.method
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """The settings with what was chosen on all calibration data in place of ``auto``."""
+        given = {**vars(METHODS[self.method].settings()), **self.settings}
+        auto = [name for name, value in given.items() if isinstance(value, str) and value == "auto"]
+        if given.get("penalty_per", "all") != "all":
+            auto.remove("penalty")  # each output has its own, which is found again
+        chosen = {name: self.adapter.chosen.get(name) for name in auto}
+        return given | {name: value for name, value in chosen.items() if isinstance(value, int | float)}
+
+    @property
+    def is_closed_form_ridge(self) -> bool:
+        """Whether leaving out costs no refit."""
+        return self.method == "ridge" and not self.settings.get("smoothing_s", 0.0)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Predictions for the valid samples of calibration windows by fits that did not see their run.
+
+    Attributes
+    ----------
+    predicted, measured : array of shape (n_samples, n_outputs)
+    runs : tuple of str
+        The run of each sample.
+    share : array of shape (n_outputs,), optional
+        Mean variance of these predictions by the fits' own uncertainty, relative to that of the noise; ridge only.
+    """
+
+    predicted: Float[np.ndarray, "time output"]
+    measured: Float[np.ndarray, "time output"]
+    runs: tuple[str, ...]
+    share: Float[np.ndarray, " output"] | None = None
+
+
+def left_out(base: Base, windows: Sequence[Window], made: Made) -> LeftOut | None:
+    """Predict every calibration run, or half of a single one, by a fit to the others; None for a single window.
+
+    Parameters
+    ----------
+    base : Base
+    windows : sequence of Window
+        The calibration windows.
+    made : Made
+    """
+    windows = [window for window in windows if window.mask.any()]
+    if len(windows) < 2:
+        return None
+    if made.is_closed_form_ridge:
+        predicted, share = _ridge(base, windows, made)
+    else:
+        predicted, share = _refitted(base, windows, made), None
+    once = np.repeat(_seen_once(windows), [int(window.mask.sum()) for window in windows])
+    measured = np.concatenate([window.bold[window.mask] for window in windows])
+    runs = np.repeat([window.run for window in windows], [int(window.mask.sum()) for window in windows])
+    return LeftOut(predicted[once], measured[once], tuple(runs[once].tolist()), share)
+
+
+def predict_windows(base: Base, adapter: Adapter, windows: Sequence[Window]) -> Float[np.ndarray, "time output"]:
+    """An adapter's prediction for the valid samples of some windows; the trunk's kept output serves where it can."""
+    model = adapter.apply(base.tribe)
+    rows = torch.tensor([0]) if adapter.tensors else None
+    parts = []
+    for window in windows:
+        values = window_latents(model, window) if adapter.changes_trunk else base.trunk_output(window, "float32")
+        with torch.no_grad():
+            found = model.readout(values[None], rows)[0]
+        parts.append(found.cpu().numpy()[window.mask])
+    return np.concatenate(parts)
+
+
+def ridge_problem(base: Base, windows: Sequence[Window], made: Made) -> tuple[Problem, torch.Tensor]:
+    """The ridge problem of some windows, and the penalty of every output."""
+    latents = base.latents(windows)
+    problem = pose(base, latents, starting_row(base.tribe, latents[0].bold.shape[1]))
+    return problem, choose_penalties(problem, RidgeSettings(**made.fixed))[0]
+
+
+def _ridge(base: Base, windows: Sequence[Window], made: Made) -> tuple[np.ndarray, np.ndarray]:
+    problem, penalties = ridge_problem(base, windows, made)
+    errors, share = left_out_residuals(problem, penalties)
+    weights, bias = starting_row(base.tribe, problem.left.shape[1])
+    parts = base.latents(windows)
+    start = torch.cat([torch.addmm(bias, part.values, weights) for part in parts])
+    # both are of what the unseen row leaves, less what all outputs do together
+    return (start + problem.left - errors).cpu().numpy(), share.cpu().numpy()
+
+
+def _refitted(base: Base, windows: Sequence[Window], made: Made) -> Float[np.ndarray, "time output"]:
+    folds = _few(inner_folds([window.run for window in windows]), made.adapter.changes_trunk)
+    found: list[np.ndarray] = [np.empty(0)] * len(windows)
+    for fold in folds:
+        rest = [window for window, out in zip(windows, fold, strict=True) if not out]
+        adapter = fit_method(made.method, base, rest, fitting(made, rest), made.seed)
+        for place in np.flatnonzero(fold):
+            found[place] = predict_windows(base, adapter, [windows[place]])
+    return np.concatenate(found)
+
+
+def fitting(made: Made, windows: Sequence[Window]) -> dict[str, Any]:
+    """The fixed settings as far as fewer windows allow them: a low-rank difference has no more ranks than samples."""
+    n_samples = sum(int(window.mask.sum()) for window in windows)
+    if made.method != "low-rank" or not isinstance(made.fixed["rank"], int):
+        return made.fixed
+    return made.fixed | {"rank": min(made.fixed["rank"], n_samples)}
+
+
+def _few(folds: Sequence[Bool[np.ndarray, " window"]], trains_trunk: bool) -> list[Bool[np.ndarray, " window"]]:
+    most = FOLDS_OF_TRUNK if trains_trunk else FOLDS
+    groups = [folds[start::most] for start in range(min(most, len(folds)))]
+    return [np.any(group, axis=0) for group in groups]
+
+
+def _seen_once(windows: Sequence[Window]) -> Bool[np.ndarray, " window"]:
+    """False for a window that overlaps one before it, whose samples would count twice."""
+    ends: dict[str, float] = {}
+    kept = []
+    for window in windows:
+        kept.append(window.start_s >= ends.get(window.run, -np.inf))
+        if kept[-1]:
+            ends[window.run] = window.start_s + len(window.mask)
+    return np.array(kept)
