@@ -20,6 +20,7 @@ SETTINGS = {
     "low-rank": {"rank": 3, "penalty": 1.0},
     "readout": {"learning_rate": 0.1},
     "lora": {"learning_rate": 1e-3, "readout_learning_rate": 0.1, "rank": 2},
+    "full": {"learning_rate": 1e-4, "readout_learning_rate": 0.1, "readout_rank": 3},
 }
 
 
@@ -37,7 +38,7 @@ def predict(model, window, row=0):
         return model.readout(window_latents(model, window)[None], torch.tensor([row]))[0]
 
 
-@pytest.mark.parametrize("method", [name for name in SETTINGS if name != "lora"])
+@pytest.mark.parametrize("method", [name for name in SETTINGS if name not in ("lora", "full")])
 def test_an_average_predicts_the_average_and_keeps_its_form(tribe, windows, pairs, method):
     one, other = pairs[method]
     mean = average([one, other], [0.25, 0.75])
@@ -66,6 +67,17 @@ def test_averaged_lora_moves_every_weight_by_the_mean_update(tribe, pairs):
     assert moved == 12
     assert torch.allclose(mean["subjects.weights"][0], 0.25 * merged[0]["subjects.weights"][0]
                           + 0.75 * merged[1]["subjects.weights"][0], atol=1e-6)  # fmt: skip
+
+
+def test_averaged_weights_are_the_mean_of_every_weight_and_do_not_mix_with_other_kinds(tribe, pairs):
+    merged = [merge(tribe, adapter, "s").state_dict() for adapter in pairs["full"]]
+    mean = merge(tribe, average(pairs["full"], [0.25, 0.75]), "s").state_dict()
+    for name, weight in mean.items():
+        torch.testing.assert_close(weight, 0.25 * merged[0][name] + 0.75 * merged[1][name], atol=1e-6, rtol=0)
+    assert sum(not torch.equal(mean[name], weight) for name, weight in tribe.state_dict().items()
+               if weight.shape == mean[name].shape) > 12  # fmt: skip
+    with pytest.raises(AdaptationError, match="of every weight"):
+        average([pairs["full"][0], pairs["low-rank"][0]], [0.5, 0.5])
 
 
 def test_beside_an_adapter_without_lora_the_update_is_shrunk(tribe, pairs):

@@ -18,6 +18,7 @@ SETTINGS = {
     "low-rank": {},
     "readout": {},
     "lora": {"rank": 2, "learning_rate": 1e-4},
+    "full": {"learning_rate": 1e-5},
 }
 
 
@@ -128,7 +129,8 @@ def test_far_from_what_was_seen_predictions_are_less_certain(tribe, fitted, meth
     assert personal_row(tribe, made.adapter.tensors)[0].shape == (8, 12)
 
 
-@pytest.mark.parametrize(("method", "said"), [("lora", "only: trunk and readout"), ("zero-shot", "only: nothing"),
+@pytest.mark.parametrize(("method", "said"), [("lora", "only: trunk and readout"), ("full", "only: trunk and readout"),
+                                              ("zero-shot", "only: nothing"),
                                               ("ridge", "closed form"), ("readout", "6 fits")])  # fmt: skip
 def test_what_is_covered_is_said(fitted, method, said):
     assert said in fitted[method][2].covers

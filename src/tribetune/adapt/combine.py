@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tribetune.adapt.adapter import (
     BIAS,
+    CORE,
     LEFT,
     LORA_KEYS,
     LORA_MATRICES,
@@ -37,7 +38,8 @@ def average(
 
     Rows and gains are averaged, low-rank differences put side by side, rows of several forms written out in full. LoRA
     updates are put side by side, too: the mean update has the sum of the ranks. Where an adapter has no LoRA its update
-    is zero. With the trunk left as it was, the prediction of the average is the average of the predictions.
+    is zero. Weights before the readout that were all trained are averaged where each adapter has its own. With the
+    trunk left as it was, the prediction of the average is the average of the predictions.
 
     Parameters
     ----------
@@ -56,6 +58,7 @@ def average(
     if len(adapters) != len(weights) or not math.isclose(sum(weights), 1, abs_tol=1e-6):
         raise ValueError(f"{len(weights)} weights that sum to {sum(weights)} for {len(adapters)} adapters")
     tensors = _average_rows(adapters, weights, open_base)
+    tensors |= _average_core(adapters, weights)
     lora: dict[str, Any] = {}
     if any(adapter.lora for adapter in adapters):
         matrices, lora = _joined_lora(adapters, weights)
@@ -124,6 +127,21 @@ def _in_full(rows: Sequence[Mapping[str, Tensor]], open_base: Callable[[], Tribe
     n_outputs = next(len(row[BIAS]) for row in rows if row)
     full = [personal_row(tribe, row) if row else starting_row(tribe, n_outputs) for row in rows]
     return [{WEIGHTS: weights, BIAS: bias} for weights, bias in full]
+
+
+def _average_core(adapters: Sequence[Adapter], weights: Sequence[float]) -> dict[str, Tensor]:
+    """The mean of every weight before the readout; none where none was trained."""
+    cores = [{name: t for name, t in adapter.tensors.items() if name.startswith(CORE)} for adapter in adapters]
+    if not any(cores):
+        return {}
+    if len({frozenset(core) for core in cores}) > 1:
+        raise AdaptationError(
+            "some of the adapters are of every weight and some are not", hint="average adapters of `full` by themselves"
+        )
+    return {
+        name: torch.stack([weight * core[name] for weight, core in zip(weights, cores, strict=True)]).sum(0)
+        for name in cores[0]
+    }
 
 
 def _joined_lora(adapters: Sequence[Adapter], weights: Sequence[float]) -> tuple[dict[str, Tensor], dict[str, Any]]:
