@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.base import Base
-from tribetune.evaluate.predict import predict_run
+from tribetune.evaluate.predict import Cut, predict_run
 from tribetune.scores import pearson_r
 from tribetune.splits import Part, windows_of
 
@@ -21,7 +21,7 @@ def predicted(base: Base, adapter: Adapter, part: Part, window_s: float) -> Floa
     model = adapter.apply(base.tribe)
     row = 0 if adapter.tensors else None
     if adapter.changes_trunk:
-        whole = predict_run(model, part.aligned, row, window_s=window_s, stride_s=window_s, span=part.span)
+        whole = predict_run(model, part.aligned, row, Cut(window_s, span=part.span))
         return whole[part.mask[slice(*part.span)]]
     rows, parts = None if row is None else torch.tensor([row]), []
     for window in windows_of([part], window_s, window_s):

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from tribetune.evaluate.predict import predict_run
+from tribetune.adapt.base import Base
+from tribetune.adapt.float32 import fast_float32
+from tribetune.adapt.latents import window_latents
+from tribetune.evaluate.predict import Cut, predict_run
 from tribetune.features.extract import Features
 from tribetune.model.tribe import Tribe, TribeConfig
 from tribetune.windows import without_bold
@@ -36,7 +39,9 @@ def test_a_stimulus_of_any_length_has_a_prediction_for_every_second(tribe, durat
 def test_windows_are_joined_end_to_end(tribe):
     aligned = stimulus(250)
     features = {name: torch.from_numpy(array) for name, array in aligned.features.steps(200, 400).items()}
-    second = tribe({name: array[None] for name, array in features.items()})[0]
+    with fast_float32(torch.device("cpu")):  # as the trunk is run
+        values = tribe.latents({name: array[None] for name, array in features.items()})
+    second = tribe.readout(values)[0]
     assert np.array_equal(predict_run(tribe, aligned, None)[100:200], second.numpy())
 
 
@@ -62,7 +67,7 @@ def test_rows_differ_and_none_is_the_unseen_one(tribe):
 
 def test_overlapping_windows_are_averaged(tribe):
     aligned = stimulus(150)
-    found = predict_run(tribe, aligned, None, stride_s=50.0)
+    found = predict_run(tribe, aligned, None, Cut(stride_s=50.0))
     late = without_bold(Features({name: array[..., 100:] for name, array in aligned.features.arrays.items()}, 100.0))
     parts = predict_run(tribe, aligned, None)[:100], predict_run(tribe, late, None)
     np.testing.assert_allclose(found[50:100], (parts[0][50:] + parts[1][:50]) / 2, atol=1e-6)  # one rounding
@@ -76,7 +81,7 @@ def test_outside_a_span_nothing_is_seen(tribe):
         array[..., : 2 * 120] = 7
         array[..., 2 * 260 :] = 7
     other = dataclasses.replace(aligned, features=Features(spoilt, 300.0))
-    one, two = (predict_run(tribe, run, None, span=(120, 260)) for run in (aligned, other))
+    one, two = (predict_run(tribe, run, None, Cut(span=(120, 260))) for run in (aligned, other))
     assert one.shape == (140, 3)
     assert np.array_equal(one, two)
 
@@ -87,3 +92,12 @@ def test_an_absent_modality_is_not_a_silent_one(tribe):
     absent = dataclasses.replace(aligned, features=Features({"text": arrays["text"]}, 60.0))
     silent = dataclasses.replace(aligned, features=Features({**arrays, "audio": 0 * arrays["audio"]}, 60.0))
     assert not np.allclose(predict_run(tribe, absent, None), predict_run(tribe, silent, None))
+
+
+def test_what_the_trunk_gave_before_is_not_computed_again_and_gives_the_same_bits(tribe, monkeypatch):
+    aligned, trunk, runs = stimulus(250), Base(tribe), []
+    plain = predict_run(tribe, aligned, 0)
+    monkeypatch.setattr("tribetune.adapt.base.window_latents", lambda *given: runs.append(1) or window_latents(*given))
+    assert np.array_equal(predict_run(tribe, aligned, 0, trunk=trunk), plain)
+    assert np.array_equal(predict_run(tribe, aligned, 0, trunk=trunk), plain)
+    assert len(runs) == 3

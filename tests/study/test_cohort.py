@@ -42,7 +42,7 @@ def test_every_subject_gets_what_he_would_get_alone_and_the_trunk_runs_once_per_
     result = adapt_cohort(str(folder / "recipe.yaml"), RIDGE, "all", tmp_path / "all")
     assert list(result.subjects) == ["01", "02"]
     assert list(result.left_out) == ["03"]
-    assert len(runs) - for_one == for_one > 5
+    assert len(runs) - for_one == for_one > 5  # of calibration and test, for fits and for scores
     assert [row["mean_r"] for row in result.subjects["02"]] == [row["mean_r"] for row in alone.rows]
     saved = json.loads((tmp_path / "all" / "cohort.json").read_text())
     assert [row["mean"] for row in saved["rows"]] == [row["mean"] for row in result.rows]

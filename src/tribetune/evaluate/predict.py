@@ -1,25 +1,44 @@
 """Predicted BOLD of a whole stimulus: cut into windows, run through the model, joined again."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
+from tribetune.adapt.base import Base
 from tribetune.adapt.latents import window_latents
 from tribetune.adapt.uncertainty import Uncertainty
 from tribetune.model.tribe import Tribe
-from tribetune.windows import AlignedRun, Window, cut_windows, join
+from tribetune.windows import WINDOW_S, AlignedRun, Window, cut_windows, join
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a stimulus is cut into windows.
+
+    Attributes
+    ----------
+    window_s : float
+        Length of a window in seconds.
+    stride_s : float, optional
+        From one window to the next; a window's length when left out.
+    span : (int, int), optional
+        Part of the stimulus, in whole seconds; features outside it are not seen.
+    """
+
+    window_s: float = WINDOW_S
+    stride_s: float | None = None
+    span: tuple[int, int] | None = None
 
 
 def predict_run(
     tribe: Tribe,
     aligned: AlignedRun,
     row: int | None,
-    *,
-    window_s: float = 100.0,
-    stride_s: float = 100.0,
-    span: tuple[int, int] | None = None,
+    cut: Cut | None = None,
+    trunk: Base | None = None,
 ) -> Float[np.ndarray, "time output"]:
     """Predict with one readout row.
 
@@ -35,21 +54,21 @@ def predict_run(
         Of one stimulus; its BOLD is not looked at.
     row : int or None
         Readout row: 0 is the personal one of an adapted model, None the unseen subject's.
-    window_s, stride_s : float
-        Length and spacing of windows, in seconds.
-    span : (int, int), optional
-        Part of the stimulus, in whole seconds; features outside it are not seen.
+    cut : Cut, optional
+        Windows of 100 s, joined end to end, over the whole stimulus when left out.
+    trunk : Base, optional
+        The frozen checkpoint whose trunk the model has: what it has computed before is not computed again.
 
     Returns
     -------
     array of shape (n_samples, n_outputs)
         At 1 Hz; sample t is BOLD at t seconds after the start of the span, plus the lag.
     """
-    return _by_window(aligned, (window_s, stride_s), span, lambda window: _predict_window(tribe, window, row))
+    return _by_window(aligned, cut or Cut(), lambda window: _predict_window(tribe, window, row, trunk))
 
 
 def predict_deviation(
-    tribe: Tribe, uncertainty: Uncertainty, aligned: AlignedRun, *, window_s: float = 100.0, stride_s: float = 100.0
+    tribe: Tribe, uncertainty: Uncertainty, aligned: AlignedRun, cut: Cut | None = None
 ) -> Float[np.ndarray, "time output"]:
     """Standard deviation of BOLD about an adapter's prediction, in windows as of `predict_run`.
 
@@ -63,34 +82,31 @@ def predict_deviation(
         Of the adapter.
     aligned : AlignedRun
         Of one stimulus.
-    window_s, stride_s : float
-        Length and spacing of windows, in seconds.
+    cut : Cut, optional
+        As for `predict_run`.
     """
 
     def deviation(window: Window) -> Float[np.ndarray, "time output"]:
         return uncertainty.deviation(window_latents(tribe, window).cpu()).numpy()
 
-    return _by_window(aligned, (window_s, stride_s), None, deviation)
+    return _by_window(aligned, cut or Cut(), deviation)
 
 
 def _by_window(
-    aligned: AlignedRun,
-    windowing: tuple[float, float],
-    span: tuple[int, int] | None,
-    predict: Callable[[Window], Float[np.ndarray, "time output"]],
+    aligned: AlignedRun, cut: Cut, predict: Callable[[Window], Float[np.ndarray, "time output"]]
 ) -> Float[np.ndarray, "time output"]:
-    """What is predicted for windows of a length and spacing in seconds, joined."""
-    window_s, stride_s = windowing
-    first, last = span or (0, len(aligned.mask))
-    windows = cut_windows(aligned, window_s, stride_s, span)
+    """What is predicted for every window, joined."""
+    stride_s = cut.stride_s or cut.window_s
+    first, last = cut.span or (0, len(aligned.mask))
+    windows = cut_windows(aligned, cut.window_s, stride_s, cut.span)
     parts = [predict(window) for window in windows]
-    overlap = "average" if stride_s < window_s else "none"
+    overlap = "average" if stride_s < cut.window_s else "none"
     return join(parts, [window.start_s - first for window in windows], last - first, overlap)
 
 
-def _predict_window(tribe: Tribe, window: Window, row: int | None) -> Float[np.ndarray, "time output"]:
-    device = next(tribe.parameters()).device
-    features = {name: torch.from_numpy(np.ascontiguousarray(x))[None].to(device) for name, x in window.features.items()}
-    with torch.inference_mode():
-        subjects = None if row is None else torch.tensor([row])
-        return tribe(features, subjects, n_trs=len(window.mask))[0].float().cpu().numpy()
+def _predict_window(
+    tribe: Tribe, window: Window, row: int | None, trunk: Base | None
+) -> Float[np.ndarray, "time output"]:
+    values = trunk.trunk_output(window, "float32") if trunk else window_latents(tribe, window)
+    with torch.no_grad():
+        return tribe.readout(values[None], None if row is None else torch.tensor([row]))[0].cpu().numpy()

@@ -12,7 +12,7 @@ from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.base import Base
 from tribetune.adapt.methods import fit_method
 from tribetune.bold.write import write_prediction
-from tribetune.evaluate.predict import predict_run
+from tribetune.evaluate.predict import Cut, predict_run
 from tribetune.evaluate.table import Cost, verdict
 from tribetune.files import write_json, write_text
 from tribetune.model.tribe import Tribe
@@ -199,7 +199,7 @@ def _baselines(study: Prepared, folder: Stages, progress: Progress) -> Fitted:
 
 
 def _zero_shot(study: Prepared) -> dict[str, np.ndarray]:
-    predict = partial(_predicted, study, study.tribe, None)
+    predict = partial(_predicted, study, study.tribe, None, trunk=study.trunk)
     test = [predict(part) for part in study.split.test]
     made = {"test": np.concatenate(test), "calibration": zero_shot_calibration(study)}
     return made | without_each(study, predict)
@@ -216,12 +216,13 @@ def _adapted(study: Prepared, folder: Stages, fitted: Fitted, wanted: Wanted, pr
 
     def predict() -> dict[str, np.ndarray]:
         model = adapter.apply(study.tribe)
-        row = 0 if adapter.tensors else None
-        parts = [_predicted(study, model, row, part) for part in study.split.test]
+        row, trunk = 0 if adapter.tensors else None, None if adapter.changes_trunk else study.trunk
+        of_part = partial(_predicted, study, model, row, trunk=trunk)
+        parts = [of_part(part) for part in study.split.test]
         for part, values in zip(study.split.test, parts, strict=True):
             stem = f"{part.aligned.label}_desc-{method}"
             write_prediction(values, study.recipe.data.space, folder.path / "predictions", stem, _stated(study, part))
-        return {"test": np.concatenate(parts)} | without_each(study, partial(_predicted, study, model, row))
+        return {"test": np.concatenate(parts)} | without_each(study, of_part)
 
     predicted, _ = folder.stage(f"predict-{method}", predict)
     fitted.predicted[method] = predicted["test"]
@@ -255,9 +256,7 @@ def _stated(study: Prepared, part: Part) -> dict[str, Any]:
     return {"HemodynamicLag": windows.hemodynamic_lag_s, "StartTime": part.span[0], "Windows": said}
 
 
-def _predicted(study: Prepared, model: Tribe, row: int | None, part: Part) -> np.ndarray:
+def _predicted(study: Prepared, model: Tribe, row: int | None, part: Part, *, trunk: Base | None) -> np.ndarray:
     """Held-out predictions of one part of the split, valid samples and those that are not."""
-    windows = study.recipe.windows
-    return predict_run(
-        model, part.aligned, row, window_s=windows.duration_s, stride_s=windows.duration_s, span=part.span
-    )
+    window_s = study.recipe.windows.duration_s
+    return predict_run(model, part.aligned, row, Cut(window_s, span=part.span), trunk)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from tribetune.baselines.banded import BandedRidge, fit_banded
 from tribetune.baselines.fir import FirRidge, fir_design, fit_fir
 from tribetune.baselines.reduction import fit_reduction
-from tribetune.evaluate.predict import predict_run
+from tribetune.evaluate.predict import Cut, predict_run
 from tribetune.scores import pearson_r
 from tribetune.splits import Part
 from tribetune.study.prepare import Prepared
@@ -19,11 +19,9 @@ from tribetune.timing import STEPS_PER_OUTPUT
 
 def zero_shot_calibration(study: Prepared) -> Float[np.ndarray, " output"]:
     """Zero-shot r per output on the calibration data, which zero-shot has not seen."""
-    window_s = study.recipe.windows.duration_s
+    window_s, trunk = study.recipe.windows.duration_s, study.trunk
     parts = study.split.training
-    predicted = [
-        predict_run(study.tribe, p.aligned, None, window_s=window_s, stride_s=window_s, span=p.span) for p in parts
-    ]
+    predicted = [predict_run(study.tribe, part.aligned, None, Cut(window_s, span=part.span), trunk) for part in parts]
     measured = [part.aligned.bold[slice(*part.span)] for part in parts]
     mask = np.concatenate([part.mask[slice(*part.span)] for part in parts])
     return pearson_r(*(torch.from_numpy(np.concatenate(side)[mask]) for side in (predicted, measured))).numpy()

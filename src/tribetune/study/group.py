@@ -13,7 +13,7 @@ from tribetune.bold.write import write_prediction
 from tribetune.evaluate.bootstrap import HeldOut
 from tribetune.evaluate.group import Cohort, GroupScores, score_group
 from tribetune.evaluate.null import shift_null
-from tribetune.evaluate.predict import predict_run
+from tribetune.evaluate.predict import Cut, predict_run
 from tribetune.files import whole, write_json, write_text
 from tribetune.progress import Progress, Silent
 from tribetune.recipe.file import dump_recipe, read_group_recipe
@@ -178,7 +178,7 @@ def _predictions(recipe: GroupRecipe, trunk: Base, first: Runs, path: Path) -> l
     windows, found = recipe.windows, []
     told = {"HemodynamicLag": windows.hemodynamic_lag_s, "Windows": joined_how(windows.duration_s, 0.0)}
     for key, (_, aligned) in first.items():
-        values = predict_run(trunk.tribe, aligned, None, window_s=windows.duration_s, stride_s=windows.duration_s)
+        values = predict_run(trunk.tribe, aligned, None, Cut(windows.duration_s), trunk)
         write_prediction(values, recipe.data.space, path / "predictions", f"{key}_desc-zero-shot", told)
         found.append(values)
     return found

@@ -9,7 +9,7 @@ from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.uncertainty import Uncertainty
 from tribetune.bold.write import write_prediction
 from tribetune.errors import AdaptationError, CheckpointError, StimulusError
-from tribetune.evaluate.predict import predict_deviation, predict_run
+from tribetune.evaluate.predict import Cut, predict_deviation, predict_run
 from tribetune.features.extract import extract
 from tribetune.model.checkpoint import checkpoint_hash, find_checkpoint
 from tribetune.model.inputs import longest_window
@@ -105,14 +105,13 @@ def predict(
     windows = joined_how(window_s, options.overlap_s)
     progress.step(f"Predicting: {windows}")
     model, row = fitted.apply(tribe), 0 if fitted.tensors else named_row
-    values = predict_run(model, without_bold(features), row, window_s=window_s, stride_s=window_s - options.overlap_s)
+    cut = Cut(window_s, window_s - options.overlap_s)
+    values = predict_run(model, without_bold(features), row, cut)
     facts = {"HemodynamicLag": told["lag_s"], "Windows": windows}
     whose = options.subject.replace("-", "") or fitted.method
     files = write_prediction(values, told["space"], out, f"{_stem(stimulus)}_desc-{whose}", facts)
     if sure is not None:
-        values = predict_deviation(
-            model, sure, without_bold(features), window_s=window_s, stride_s=window_s - options.overlap_s
-        )
+        values = predict_deviation(model, sure, without_bold(features), cut)
         said = {"Statistic": "standard deviation of BOLD about the prediction", "Covers": sure.covers}
         files += write_prediction(values, told["space"], out, f"{_stem(stimulus)}_stat-std_desc-{whose}", facts | said)
     return files

@@ -16,7 +16,7 @@ from tribetune.adapt.adapter import Adapter, readout_names
 from tribetune.adapt.base import Base
 from tribetune.baselines.fir import fit_fir
 from tribetune.errors import BoldError
-from tribetune.evaluate.predict import predict_run
+from tribetune.evaluate.predict import Cut, predict_run
 from tribetune.progress import Silent
 from tribetune.splits import Part, Split, check_enough, limit_calibration
 from tribetune.study.adapt import fit_adapter
@@ -156,7 +156,7 @@ class Refitter:
 
     def _through_trunk(self, model: Any, row: int | None, part: Part) -> Float[np.ndarray, "time output"]:
         window_s = self.study.recipe.windows.duration_s
-        return predict_run(model, part.aligned, row, window_s=window_s, stride_s=window_s, span=part.span)
+        return predict_run(model, part.aligned, row, Cut(window_s, span=part.span))
 
     def _designs(self, parts: Sequence[Part]) -> list[Float[np.ndarray, "_ feature"]]:
         """FIR designs; those of fewer minutes are the first rows of all minutes'."""
