@@ -13,7 +13,7 @@ from tribetune.adapt.left_out import LeftOut, Made, left_out
 from tribetune.adapt.uncertainty import uncertainty
 from tribetune.evaluate.bootstrap import HeldOut, bootstrap_scores
 from tribetune.evaluate.drift import Drift, drift_sentence, session_drift
-from tribetune.evaluate.predict import predict_run
+from tribetune.evaluate.predict import Cut, predict_run
 from tribetune.evaluate.resampling import Resampling
 from tribetune.progress import Progress
 from tribetune.share.bundle import load_adapter, read_facts, write_facts
@@ -124,7 +124,7 @@ def _group_test(study: Prepared, adapter: Adapter | None = None) -> np.ndarray:
     """The unseen row's prediction of the test, through the frozen trunk or an adapted one."""
     model, window_s = adapter.apply(study.tribe) if adapter else study.tribe, study.recipe.windows.duration_s
     return np.concatenate([
-        predict_run(model, part.aligned, None, window_s=window_s, stride_s=window_s, span=part.span)
+        predict_run(model, part.aligned, None, Cut(window_s, span=part.span))
         for part in study.split.test
     ])  # fmt: skip
 
