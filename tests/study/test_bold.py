@@ -19,6 +19,7 @@ from tribetune.recipe.file import read_recipe
 from tribetune.study.adapt import adapt
 from tribetune.study.bold import Reader, list_files
 from tribetune.study.facts import adapter_facts
+from tribetune.study.nuisance import nuisance_baseline
 from tribetune.study.prepare import bold_cache, prepare
 
 N, N_TRS, T_R, N_PARCELS = 10242, 80, 2.0, 6
@@ -357,3 +358,12 @@ def test_no_warning_is_logged_where_the_cache_is_sound(dataset, write_recipe, ca
         prepare(recipe, Silent())
         prepare(recipe, Silent())
     assert caplog.text == ""
+
+
+def test_the_nuisance_model_knows_head_motion_where_every_run_has_it(dataset, write_recipe):
+    study = prepare(read_recipe(write_recipe(**parcels(dataset))), Silent())
+    found = nuisance_baseline(study)
+    # word rate at four delays, six parameters and their changes, a line and a square; for every parcel
+    assert found["n_weights"] == (4 + 12 + 2) * N_PARCELS
+    assert np.isfinite(found["test"]).all()
+    assert not any("head motion" in note for note in study.notes)

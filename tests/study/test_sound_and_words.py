@@ -1,4 +1,4 @@
-"""Unique contributions of a study's modalities: what is lost when sound or words are taken away."""
+"""A study of sound and words: what is lost when either is taken away, and what loudness alone predicts."""
 
 import csv
 import wave
@@ -104,3 +104,15 @@ def test_parcels_have_it_too_and_without_the_option_nobody_has(result, heard_fol
     assert float(everywhere["unique_audio"]) == pytest.approx(told["unique_audio"], rel=1e-4)
     plain = adapt(str(heard_folder / "recipe.yaml"), [], tmp_path / "run")
     assert not any("unique_audio" in row for row in plain.rows)
+
+
+def test_the_nuisance_model_hears_the_sound_and_decodes_it_once(heard_folder, tmp_path):
+    told = str(heard_folder / "recipe.yaml")
+    wanted = ["evaluation.baselines=[nuisance]", "adaptation.method=zero-shot"]
+    rows = {row["method"]: row for row in adapt(told, wanted, tmp_path / "run").rows}
+    assert rows["nuisance"]["trained_parameters"] == (2 * 4 + 2) * 4  # two measures at four delays, and the position
+    kept = {path: path.stat().st_mtime_ns for path in (heard_folder / "low-level").glob("*.safetensors")}
+    assert len(kept) == N_RUNS
+    again = {row["method"]: row for row in adapt(told, wanted, tmp_path / "again").rows}
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert again["nuisance"]["mean_r"] == rows["nuisance"]["mean_r"]
