@@ -5,6 +5,7 @@ from scipy.stats import kstest
 from benchmarks.honesty import null_p_values, smooth
 from tribetune.evaluate.bootstrap import HeldOut, bootstrap_scores, zscore_by_run
 from tribetune.evaluate.permutation import Scheme, permutation_test
+from tribetune.evaluate.significance import q_values
 
 KINDS = ("circular shift", "block permutation")
 
@@ -27,7 +28,10 @@ def test_shifts_give_the_p_value_of_shifting_one_by_one(runs):
     chance = permutation_test(predicted, held_out, Scheme(draws=200, seed=3))
     labels, rng = np.asarray(held_out.runs), np.random.default_rng(3)
     length = 240 // runs
-    shifts = [rng.choice(np.arange(20, length - 19), 200) for _ in range(runs)]
+    shifts = []
+    for _ in range(runs):
+        shifts.append(rng.integers(length, size=200))
+        rng.choice(np.arange(20, length - 19), 200)  # those of the level of chance
     as_good = np.zeros(5)
     for draw in range(200):
         moved = np.concatenate(
@@ -69,7 +73,9 @@ def test_a_true_prediction_is_significant_and_none_is_better_than_all_draws(kind
     predicted, held_out = data(600)
     true = HeldOut(held_out.bold + 2 * predicted, held_out.runs)
     chance = permutation_test(predicted, true, Scheme(kind))
-    np.testing.assert_allclose(chance.p, 1 / 1001)
+    # of 1,000 shifts of 600 s, one or two are none at all: p below 0.01 leaves eight, by chance less than once in 1,000
+    assert (chance.p < 0.01).all()
+    assert (chance.p >= 1 / 1001).all()
     assert (chance.r > chance.null_95).all()
 
 
@@ -115,6 +121,24 @@ def test_a_run_too_short_has_a_score_and_no_p_value(kind, n_samples):
     assert np.isfinite(chance.r).all()
     assert np.isnan(chance.p).all()
     assert np.isnan(chance.set_means).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_short_run_without_a_relation_has_no_discoveries(kind):
+    found = 0
+    for seed in range(20):
+        predicted, held_out = data(240, 49, seed=seed)
+        chance = permutation_test(predicted, held_out, Scheme(kind, seed=seed))
+        found += bool((q_values(chance.p) <= 0.05).any())
+    assert found <= 4  # at a level of 5 %, five or more of 20 come once in 400
+
+
+def test_the_level_of_chance_is_of_far_shifts_so_that_a_true_prediction_does_not_raise_it():
+    predicted, _ = data(100)
+    chance = permutation_test(predicted, HeldOut(predicted, ("1",) * 100), Scheme(nearest=40), np.ones((1, 5), bool))
+    products = [r_of(np.roll(predicted, shift, axis=0), predicted, ["1"] * 100) for shift in range(40, 61)]
+    assert (chance.null_95 <= np.max(products, axis=0) + 1e-6).all()
+    assert chance.set_null_95[0] <= np.mean(products, axis=1).max() + 1e-6
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -79,7 +79,7 @@ def assess(
         q_values(np.where(counted, chance.p, np.nan)),
         r2,
         chance.set_p(parcels.sets),
-        _levels(chance.set_means),
+        chance.set_null_95,
         score_intervals(predicted, held_out, Resampling(scheme.block, scheme.draws, scheme.seed)),
         effective_samples(predicted, held_out.bold, held_out.runs),
         _retrieval(predicted, held_out, counted, segment),
@@ -105,10 +105,6 @@ def shuffled_runs(predicted: Float[np.ndarray, "time output"], held_out: HeldOut
         bold.append(other[:n])
         runs += [following] * n
     return np.concatenate(wrong), replace(held_out, bold=np.concatenate(bold), runs=tuple(runs))
-
-
-def _levels(means: Float[np.ndarray, "draw set"]) -> Float[np.ndarray, " set"]:
-    return np.percentile(means, 95, axis=0) if means.size else np.zeros(means.shape[1])
 
 
 def _retrieval(predicted: np.ndarray, held_out: HeldOut, counted: np.ndarray, segment: int) -> dict[str, float]:

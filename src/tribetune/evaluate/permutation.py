@@ -17,8 +17,8 @@ _CHUNK = 2048
 _ROUNDING = 1e-6
 """Chance as good as the score but for the order of a sum is as good."""
 
-Draw = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Sums of products of two arrays (time, output) under every draw: (draw, output)."""
+Draw = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+"""Sums of products of two arrays (time, output) by draw, and by draw at a far time: (draw, output)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Scheme:
     Attributes
     ----------
     kind : str
-        ``circular shift`` moves each run's prediction by a random time and wraps it around; ``block permutation``
+        ``circular shift`` moves each run's prediction by a random time, none and all of the run included, and wraps it
+        around; ``block permutation``
         shuffles its blocks within the run. Both are lenient for a prediction that is mostly a trend over the run,
         which neither leaves one.
     draws : int
@@ -37,7 +38,9 @@ class Scheme:
     block : int
         Samples per block: at least the autocorrelation of BOLD. What a run has left over stays in its place.
     nearest : int
-        Shortest shift in samples, either way: below the autocorrelation of BOLD a shifted prediction still fits.
+        Shortest shift in samples, either way, for the level of chance: below the autocorrelation of BOLD a shifted
+        prediction still fits. For p-values every shift counts: without the near ones, the score would be the only one
+        of its kind, and the best of a short run's few independent shifts far too often.
     """
 
     kind: Kind = "circular shift"
@@ -58,9 +61,11 @@ class Chance:
     p : array of shape (n_outputs,)
         ``(b + 1) / (draws + 1)`` with b draws at least as good, one-sided; NaN where there is no score or no null.
     null_95 : array of shape (n_outputs,)
-        95 % of the draws stay below.
+        95 % of the draws at a far time stay below.
     set_means : array of shape (draws, n_sets)
         Mean r over each set of outputs per draw.
+    set_null_95 : array of shape (n_sets,)
+        95 % of the means at a far time stay below.
     scheme : Scheme
     """
 
@@ -68,6 +73,7 @@ class Chance:
     p: Float[np.ndarray, " output"]
     null_95: Float[np.ndarray, " output"]
     set_means: Float[np.ndarray, "draw set"]
+    set_null_95: Float[np.ndarray, " set"]
     scheme: Scheme
 
     def set_p(self, sets: Bool[np.ndarray, "set output"]) -> Float[np.ndarray, " set"]:
@@ -103,8 +109,10 @@ def permutation_test(
     Notes
     -----
     All shifts of an output are one product in frequency; all pairs of blocks are one matrix product, of which every
-    permutation is a sum. ``(b + 1) / (n + 1)``: Phipson and Smyth 2010. Permutations that leave a run's remainder where
-    it is are a group, so that a remainder costs power and not validity.
+    permutation is a sum. ``(b + 1) / (n + 1)``: Phipson and Smyth 2010. It is valid for draws from a group: all
+    circular shifts are one, and so are permutations that leave a run's remainder where it is (which costs power, not
+    validity). Shifts beyond ``nearest`` are none: of a single run of 300 s, 49 outputs without any relation had a
+    discovery at a false discovery rate of 5 % in 55 of 100 seeds, and in 1 with all shifts.
     """
     scheme = scheme or Scheme()
     n_samples, n_outputs = predicted.shape
@@ -112,21 +120,22 @@ def permutation_test(
     labels = np.asarray(held_out.runs)
     drawn = _drawn_by_run(labels, scheme)
     r, p, null_95 = (np.full(n_outputs, np.nan) for _ in range(3))
-    totals = np.zeros((scheme.draws, len(sets)))
+    totals = np.zeros((2, scheme.draws, len(sets)))
     for first in range(0, n_outputs, _CHUNK):
         part = slice(first, first + _CHUNK)
         x, y = (zscore_by_run(values[:, part], labels) for values in (predicted, held_out.bold))
         r[part] = np.einsum("to,to->o", x, y) / n_samples
-        null = np.zeros((scheme.draws, x.shape[1]), np.float32)
+        null = np.zeros((2, scheme.draws, x.shape[1]), np.float32)  # of every draw, and of those at a far time
         for rows, draw in drawn:
-            null += draw(x[rows], y[rows]) / np.float32(n_samples)
-        p[part], null_95[part] = _p_values(r[part], null), _level(null)
+            for total, found in zip(null, draw(x[rows], y[rows]), strict=True):
+                total += found / np.float32(n_samples)
+        p[part], null_95[part] = _p_values(r[part], null[0]), _level(null[1])
         totals += np.nan_to_num(null) @ (sets[:, part] & np.isfinite(r[part])).T
     count = (sets & np.isfinite(r)).sum(1)
     means = np.where((count > 0) & bool(drawn), totals / np.maximum(count, 1), np.nan)
     if not drawn:
         p[:], null_95[:] = np.nan, np.nan
-    return Chance(r, p, null_95, means, scheme)
+    return Chance(r, p, null_95, means[0], _level(means[1]), scheme)
 
 
 def _drawn_by_run(labels: np.ndarray, scheme: Scheme) -> list[tuple[np.ndarray, Draw]]:
@@ -143,16 +152,17 @@ def _drawn_by_run(labels: np.ndarray, scheme: Scheme) -> list[tuple[np.ndarray, 
 
 
 def _shifts(n_samples: int, scheme: Scheme, rng: np.random.Generator) -> Draw | None:
-    allowed = np.arange(scheme.nearest, n_samples - scheme.nearest + 1)
-    if not len(allowed):
+    far = np.arange(scheme.nearest, n_samples - scheme.nearest + 1)
+    if not len(far):
         return None
-    shifts = rng.choice(allowed, scheme.draws)
+    shifts, far_shifts = rng.integers(n_samples, size=scheme.draws), rng.choice(far, scheme.draws)
 
-    def draw(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def draw(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         from scipy.fft import irfft, rfft
 
         spectrum = np.conj(rfft(x.T)) * rfft(y.T)
-        return np.ascontiguousarray(irfft(spectrum, n_samples).T)[shifts]
+        products = np.ascontiguousarray(irfft(spectrum, n_samples).T)
+        return products[shifts], products[far_shifts]
 
     return draw
 
@@ -169,10 +179,11 @@ def _permutations(n_samples: int, scheme: Scheme, rng: np.random.Generator) -> D
     rows = np.arange(0, len(pairs) + 1, n_blocks)
     choice = csr_array((np.ones(len(pairs), np.float32), pairs, rows), shape=(scheme.draws, n_blocks**2))
 
-    def draw(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def draw(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         blocks_x, blocks_y = (values[:whole].T.reshape(-1, n_blocks, length) for values in (x, y))
         products = (blocks_x @ blocks_y.transpose(0, 2, 1)).reshape(-1, n_blocks**2)
-        return choice @ np.ascontiguousarray(products.T) + (x[whole:] * y[whole:]).sum(0)
+        permuted = choice @ np.ascontiguousarray(products.T) + (x[whole:] * y[whole:]).sum(0)
+        return permuted, permuted
 
     return draw
 
