@@ -54,6 +54,9 @@ CONTEXT_WORDS = 32
 
 ALL = ("fir", *METHODS, "ladder")
 
+ROUNDING = 1e-5
+"""A difference of mean r that float32 makes by itself."""
+
 
 @dataclass(frozen=True)
 class Cohort:
@@ -244,5 +247,6 @@ def _table(result: Result) -> list[str]:
 
 def _difference(r: Mapping[str, Sequence[float]], one: str, other: str) -> str:
     apart = np.subtract(r[one], r[other])
-    p = f"Wilcoxon p = {wilcoxon(apart).pvalue:.3f}" if np.any(apart) else "no difference in any listener"
-    return f"{paired(r[one], r[other], f'{one} − {other}')} {p}"
+    if np.abs(apart).max() < ROUNDING:
+        return f"{one} − {other}: none in any listener."
+    return f"{paired(r[one], r[other], f'{one} − {other}')} Wilcoxon p = {wilcoxon(apart).pvalue:.3f}"
