@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from tribetune.model.tribe import Tribe, TribeConfig
 from tribetune.progress import Silent
 from tribetune.share.bundle import load_adapter
 from tribetune.study.adapt import adapt
-from tribetune.study.ladder import Judging, climb, climb_sentence, stretches
+from tribetune.study.ladder import Climb, Judging, climb, climb_sentence, stretches
 from tribetune.windows import Window
 
 RUNGS = {"gain": {}, "ridge": {}, "low-rank": {}, "readout": {}}
@@ -74,10 +76,46 @@ def test_what_judges_is_never_fitted_on(base):
     assert {window.run for window in by_run.fitted} == {"run-1", "run-2", "run-3"}
     given = stretches(windows[:6], windows[6:9])
     assert (given.judged, given.fitted, given.all) == (windows[6:9], windows[:6], windows[:6])
-    single = stretches([w for w in windows if w.run == "run-1"] * 2, [])
+    single = stretches([replace(w, run="run-1", start_s=100.0 * k) for k, w in enumerate(windows[:6])], [])
     assert (len(single.fitted), len(single.judged)) == (3, 2)  # and one between them
     with pytest.raises(AdaptationError, match="too few for a ladder"):
         stretches(windows[:2], [])
+
+
+def test_too_little_that_judges_keeps_the_ground(base):
+    kept = []
+    for seed in range(6):  # one block of 20 s, whose resampling always gives the same: half of all noise beats it
+        windows = shortened(subject(base, own=0.0, noise=1e3, seed=seed, n_runs=2)[:4], 25)
+        on = Climb(windows[:3], windows[3:], windows)
+        kept.append(climb(base, on, {"ridge": {"penalty": 1.0}}, JUDGING, Silent()))
+    assert {adapter.method for adapter in kept} == {"zero-shot"}
+    assert any(adapter.chosen["ladder"]["steps"][0]["gain"] > 0 for adapter in kept)
+
+
+def shortened(windows, n_samples):
+    """Windows of which the last holds fewer valid samples."""
+    mask = np.arange(100) < n_samples
+    return [*windows[:-1], replace(windows[-1], mask=mask, bold=np.where(mask[:, None], windows[-1].bold, 0))]
+
+
+def test_a_remnant_of_a_run_does_not_judge_alone(base):
+    windows = subject(base, own=0.5, noise=1.0)
+    on = stretches(shortened(windows[:10], 30), [])
+    assert [window.run for window in on.judged] == ["run-3"] * 3 + ["run-4"]
+    assert {window.run for window in on.fitted} == {"run-1", "run-2"}
+    two = stretches(shortened(windows[:4], 30), [])  # a third of all windows instead, and one between
+    assert [window.start_s for window in two.judged] == [0.0]
+    longer = stretches(shortened(windows[:3], 30), [])
+    assert (len(longer.fitted), len(longer.judged)) == (1, 1)
+
+
+def test_overlapping_windows_judge_once_and_are_not_fitted_on(base):
+    (first, *_) = subject(base, own=0.5, noise=1.0)
+    windows = [replace(first, start_s=25.0 * k) for k in range(40)]
+    on = stretches(windows, [])
+    assert all(b.start_s - a.start_s >= 100 for a, b in zip(on.judged, on.judged[1:], strict=False))
+    assert on.judged[0].start_s - on.fitted[-1].start_s == 200  # a window between the two
+    assert [window.start_s for window in stretches(windows[:4], windows[8:17]).judged] == [200.0, 300.0, 400.0]
 
 
 def test_the_rung_that_is_kept_is_fitted_on_all_calibration_data(base):
@@ -94,6 +132,17 @@ def test_a_checkpoint_without_these_outputs_begins_on_nothing(base):
     adapter = climb(base, stretches(windows, []), {"ridge": {}}, JUDGING, Silent())
     assert adapter.method == "ridge"
     assert adapter.chosen["ladder"]["steps"][0]["gain"] > 0.3
+
+
+def test_without_an_unseen_row_the_first_rung_is_kept_whatever_it_scores(base):
+    noise = [Window(w.features, w.bold[:, :4], w.mask, w.run, w.start_s) for w in subject(base, 0.0, 1e3)]
+    adapter = climb(base, stretches(noise, []), RUNGS, JUDGING, Silent())
+    steps = adapter.chosen["ladder"]["steps"]
+    assert [step["rung"] for step in steps] == ["ridge", "low-rank", "readout"]  # a gain is not defined
+    assert (steps[0]["against"], steps[0]["kept"]) == ("nothing", True)
+    assert adapter.apply(base.tribe).config.n_outputs == 4
+    with pytest.raises(AdaptationError, match="no unseen row for these outputs"):
+        climb(base, stretches(noise, []), {"gain": {}}, JUDGING, Silent())
 
 
 def test_a_study_climbs_and_its_adapter_is_the_rung_that_was_kept(study_folder, tmp_path):

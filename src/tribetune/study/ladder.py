@@ -1,5 +1,6 @@
 """The ladder: keep the last rung that beats the one kept before it, on data neither trained on nor reported."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ from tribetune.adapt.base import Base
 from tribetune.adapt.left_out import predict_windows
 from tribetune.adapt.methods import fit_method
 from tribetune.errors import AdaptationError
-from tribetune.evaluate.bootstrap import Estimate, HeldOut, bootstrap_scores
+from tribetune.evaluate.bootstrap import Estimate, HeldOut, block_members, bootstrap_scores
 from tribetune.progress import Progress
 from tribetune.splits import windows_of
 from tribetune.study.prepare import Prepared
@@ -20,13 +21,22 @@ from tribetune.timing import OUTPUT_HZ
 from tribetune.windows import Window
 
 GROUND = "zero-shot"
-"""What every climb begins on; a readout of zeros where the checkpoint has no unseen row."""
+"""What every climb begins on, where the checkpoint has an unseen row for these outputs."""
+
+NOTHING = "nothing"
+"""What a climb begins on elsewhere: the first rung is kept whatever it scores, because no other prediction exists."""
 
 _ROUNDING = 1e-5
 """A difference of mean r that float32 makes by itself."""
 
 _HELD_SHARE = 1 / 3
 """Of the windows of a single run that are held out, at its end, after one window that is left out."""
+
+_FEWEST_S = 90
+"""Seconds of valid BOLD that judge at least, where there are as many."""
+
+_FEWEST_BLOCKS = 3
+"""Below these an interval from resampled blocks says nothing: of one block it has no width at all."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,10 @@ def climbed(study: Prepared, rungs: Sequence[str], progress: Progress) -> Adapte
 
 
 def stretches(training: Sequence[Window], validation: Sequence[Window]) -> Climb:
-    """Judge on the validation windows where there are any, else on the last run, else on the last third of the run.
+    """Judge on the validation windows where there are any, else on the last run, else on the last third of all windows.
+
+    Where the last run is a remnant, the runs before it judge with it. No sample judges twice, and a window lies between
+    what is fitted and what judges in one run, also where windows overlap.
 
     Raises
     ------
@@ -82,20 +95,23 @@ def stretches(training: Sequence[Window], validation: Sequence[Window]) -> Climb
         If there are too few windows to hold some out.
     """
     if validation:
-        return Climb(training, validation, training)
+        return Climb(training, _apart(validation), training)
     runs = list(dict.fromkeys(window.run for window in training))
-    if len(runs) > 1:
-        last = [window.run == runs[-1] for window in training]
-        fitted = [window for window, out in zip(training, last, strict=True) if not out]
-        return Climb(fitted, [window for window, out in zip(training, last, strict=True) if out], training)
+    for first in range(len(runs) - 1, 0, -1):
+        fitted, judged = (_of_runs(training, chosen) for chosen in (runs[:first], runs[first:]))
+        if sum(int(window.mask.sum()) for window in judged) >= _FEWEST_S:
+            return Climb(fitted, _apart(judged), training)
     held = max(1, round(_HELD_SHARE * len(training)))
-    fitted = training[: len(training) - held - 1]
-    if not fitted:
-        raise AdaptationError(
-            f"{len(training)} windows of one run are too few for a ladder, which holds a third of them out",
-            hint="give more calibration data, or set adaptation.method to ridge",
-        )
-    return Climb(fitted, training[-held:], training)
+    judged = training[-held:]
+    fitted = [window for window in training[:-held] if _is_before(window, judged[0])]
+    if fitted:
+        return Climb(fitted, _apart(judged), training)
+    if len(runs) > 1:
+        return Climb(_of_runs(training, runs[:-1]), _apart(_of_runs(training, runs[-1:])), training)
+    raise AdaptationError(
+        f"{len(training)} windows of one run are too few for a ladder, which holds a third of them out",
+        hint="give more calibration data, or set adaptation.method to ridge",
+    )
 
 
 def climb(
@@ -116,17 +132,25 @@ def climb(
     -------
     Adapter
         Of the rung that was kept, fitted on ``on.all``; its ``chosen`` tells of the climb under ``ladder``.
+
+    Raises
+    ------
+    AdaptationError
+        If the checkpoint has no unseen row for these outputs, and no rung but a gain on it is given.
     """
     held = HeldOut(*_measured(on.judged))
     adapters = {GROUND: Adapter(GROUND)}
-    predicted = {GROUND: predict_windows(base, adapters[GROUND], on.judged)} if _has_ground(base, on) else {}
-    kept, steps = GROUND, []
+    predicted, kept, steps = {}, NOTHING, []
+    if _has_ground(base, on):
+        predicted, kept = {GROUND: predict_windows(base, adapters[GROUND], on.judged)}, GROUND
+    else:
+        rungs = _without_gain(rungs)
     for method, settings in rungs.items():
         progress.step(f"Ladder: {method}, after {kept}")
         adapters[method] = fit_method(method, base, on.fitted, settings, judging.seed)
         predicted[method] = predict_windows(base, adapters[method], on.judged)
         gain = _gain(predicted, method, kept, held, judging)
-        beats = gain.interval[0] > _ROUNDING
+        beats = kept == NOTHING or gain.interval[0] > _ROUNDING
         step = {"rung": method, "against": kept, "gain": gain.mean, "interval": list(gain.interval)}
         steps.append({**step, "kept": beats, "n_outputs": gain.n_outputs})
         kept = method if beats else kept
@@ -147,6 +171,41 @@ def climb_sentence(told: Mapping[str, Any]) -> str:
     return f"The ladder keeps {told['kept']}. Mean r on left-out data of {runs}: {'; '.join(steps)}."
 
 
+def _of_runs(windows: Sequence[Window], runs: Sequence[str]) -> list[Window]:
+    return [window for window in windows if window.run in runs]
+
+
+def _is_before(window: Window, judged: Window) -> bool:
+    """Whether a window may be fitted on: of another run, or with a window's length up to the first that judges."""
+    length_s = len(window.mask) / OUTPUT_HZ
+    return window.run != judged.run or window.start_s + 2 * length_s <= judged.start_s
+
+
+def _apart(windows: Sequence[Window]) -> list[Window]:
+    """Those of some windows, in order, that share no sample: one that is counted twice makes an interval too narrow."""
+    kept: list[Window] = []
+    for window in windows:
+        before = kept[-1] if kept else None
+        if (
+            before is None
+            or before.run != window.run
+            or before.start_s + len(before.mask) / OUTPUT_HZ <= window.start_s
+        ):
+            kept.append(window)
+    return kept
+
+
+def _without_gain(rungs: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """What can be climbed without an unseen row."""
+    left = {method: settings for method, settings in rungs.items() if method != "gain"}
+    if not left:
+        raise AdaptationError(
+            "the checkpoint has no unseen row for these outputs, and a gain is not defined without it",
+            hint="put ridge, low-rank or readout into adaptation.rungs",
+        )
+    return left
+
+
 def _has_ground(base: Base, on: Climb) -> bool:
     config = base.tribe.config
     return config.unseen_row and config.n_outputs == on.judged[0].bold.shape[1]
@@ -158,9 +217,14 @@ def _measured(windows: Sequence[Window]) -> tuple[Float[np.ndarray, "time output
 
 
 def _gain(predicted: Mapping[str, np.ndarray], method: str, kept: str, held: HeldOut, judging: Judging) -> Estimate:
-    """By how much a rung beats the one that was kept; its own score where nothing could be kept yet."""
+    """By how much a rung beats the one that was kept; its own score where nothing could be kept yet.
+
+    The interval is NaN, which nothing beats, where too few blocks make it.
+    """
     pair = {name: predicted[name] for name in (kept, method) if name in predicted}
     sets = np.asarray(np.isfinite(held.bold).all(0))[None]
     block = max(1, round(judging.block_s * OUTPUT_HZ))
     scored = bootstrap_scores(pair, held, sets, block=block, draws=judging.draws, seed=judging.seed)
-    return scored.difference(method, kept, 0) if kept in pair else scored.score(method, 0)
+    gain = scored.difference(method, kept, 0) if kept in pair else scored.score(method, 0)
+    enough = len(block_members(np.asarray(held.runs), block)) >= _FEWEST_BLOCKS
+    return gain if enough else replace(gain, interval=(math.nan, math.nan))
