@@ -168,6 +168,20 @@ def test_planted_gains_are_found_and_noise_shrinks_them_to_one():
     assert (raw - 1).abs().mean() > 4 * (believed - 1).abs().mean()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_an_output_whose_prediction_hardly_varies_decides_no_other_gain(seed):
+    rng = torch.Generator().manual_seed(seed)
+    predicted, noise = torch.randn(400, 1000, generator=rng), 20 * torch.randn(400, 1000, generator=rng)
+    planted = torch.cat([torch.full((500,), 5.0), torch.full((500,), 1.0)])
+    bold, dead = predicted * planted + noise, predicted.clone()
+    dead[:, 0] *= 1e-5  # its own least squares is of the order of 1e5
+    gain, _ = shrunk_gain(dead, bold, 1.0)
+    expected, _ = shrunk_gain(predicted[:, 1:], bold[:, 1:], 1.0)
+    torch.testing.assert_close(gain[1:], expected, atol=1e-2, rtol=0)  # one output of a thousand is lacking
+    none, _ = shrunk_gain(dead, predicted + noise, 1.0)
+    assert (none[1:] - 1).abs().mean() < 0.2
+
+
 def test_a_gain_changes_no_score(base, tribe, windows):
     adapter = fit_gain(base, windows, GainSettings(), seed=0)
     model = adapter.apply(tribe)

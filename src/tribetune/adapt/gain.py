@@ -72,7 +72,9 @@ def shrunk_gain(
     """Gain and offset per output; the gain moves from its least squares towards 1 as far as it is uncertain.
 
     The spread of true gains is what the estimates' spread about 1 exceeds their sampling variance by (empirical Bayes,
-    Efron & Morris 1973). A gain where BOLD or prediction is undefined is 1.
+    Efron & Morris 1973), each estimate weighted by its certainty (DerSimonian & Laird 1986): an output whose prediction
+    hardly varies, such as one of the medial wall, decides nothing for the others. A gain where BOLD or prediction is
+    undefined is 1.
 
     Parameters
     ----------
@@ -90,7 +92,15 @@ def shrunk_gain(
     own = (x * y).sum(0) / power
     variance = (y - own * x).square().mean(0) / power * shrinkage
     usable = own.isfinite() & variance.isfinite()
-    spread = ((own - 1).square() - variance)[usable].mean().clamp(min=0) if usable.any() else own.new_zeros(())
+    spread = _spread(own[usable], variance[usable])
     trust = torch.where(variance > 0, spread / (spread + variance), 1.0)
     gain = torch.where(usable, 1 + trust * (own - 1), 1.0).clamp(min=SMALLEST)
     return gain, bold.mean(0) - gain * predicted.mean(0)
+
+
+def _spread(own: Float[Tensor, " output"], variance: Float[Tensor, " output"]) -> Float[Tensor, ""]:
+    """Variance of the true gains about 1, at least zero."""
+    if not len(own):
+        return own.new_zeros(())
+    certainty = 1 / variance.clamp(min=torch.finfo(variance.dtype).eps)
+    return (((own - 1).square() - variance) * certainty).sum().div(certainty.sum()).clamp(min=0)
