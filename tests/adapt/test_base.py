@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tribetune.adapt.axes import principal_axes
 from tribetune.adapt.base import Base, window_key
 from tribetune.adapt.latents import window_latents
 from tribetune.adapt.precision import has_fast_bf16, keeps_r
@@ -25,6 +26,25 @@ def test_the_trunk_runs_once_for_everybody_who_saw_the_same(tribe, windows, monk
     assert len(runs) == 1
     base.trunk_output(windows[1])
     assert len(runs) == 2
+
+
+def test_what_was_not_asked_for_the_longest_leaves_a_full_memory(tribe, windows, monkeypatch):
+    base, runs = Base(tribe), []
+    monkeypatch.setattr("tribetune.adapt.base.window_latents", lambda *given: runs.append(1) or window_latents(*given))
+    two = 2 * base.trunk_output(windows[0]).nbytes
+    monkeypatch.setattr("tribetune.adapt.base.MOST_BYTES", two)
+    base.kept("precision", lambda: "float32")
+    for place in (1, 0, 2, 0):  # 1 is the oldest when 2 comes
+        base.trunk_output(windows[place])
+    assert len(runs) == 3
+    base.trunk_output(windows[1])
+    assert len(runs) == 4
+    assert base.kept("precision", lambda: "bfloat16") == "float32"  # a decision stays
+    large = principal_axes(torch.randn(100, 8, generator=torch.Generator().manual_seed(0)))
+    assert base.kept("axes", lambda: large) is large  # with it, one window is the most that fits
+    base.trunk_output(windows[3])
+    base.trunk_output(windows[0])
+    assert base.kept("axes", lambda: None) is None
 
 
 def test_a_window_is_known_by_its_content_checkpoint_and_precision(windows):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -24,12 +24,16 @@ Kept = TypeVar("Kept")
 _FORMAT = 1
 """Goes up when the trunk gives other numbers than before."""
 
+MOST_BYTES = 2**30
+"""Of what is kept in memory: 35 hours of the trunk's output at full size, or the axes of 20 subjects' hours."""
+
 
 @dataclass(frozen=True)
 class Base:
     """A frozen checkpoint, and the output of its trunk for every window that was asked for.
 
-    Subjects who saw the same stimulus share the output: it is kept by the content of the window's features.
+    Subjects who saw the same stimulus share the output: it is kept by the content of the window's features. What was
+    not asked for the longest leaves the memory when it is full, so that a cohort of any size fits.
 
     Attributes
     ----------
@@ -77,10 +81,25 @@ class Base:
 
     def kept(self, key: str, make: Callable[[], Kept]) -> Kept:
         """A value that was made before under this key, or made now: what subjects of one stimulus share."""
-        if key not in self._memory:
+        if key in self._memory:
+            value = self._memory.pop(key)
+        else:
             with fast_float32(self.device):  # the same bits, whoever asks first
-                self._memory[key] = make()
-        return self._memory[key]
+                value = make()
+        self._memory[key] = value  # the latest is last
+        self._make_room()
+        return value
+
+    def _make_room(self) -> None:
+        """Let go of the oldest tensors, but for the latest."""
+        sizes = {key: _n_bytes(value) for key, value in self._memory.items()}
+        total, *older = sum(sizes.values()), *list(sizes)[:-1]
+        for key in older:
+            if total <= MOST_BYTES:
+                return
+            if sizes[key]:  # a decision is as good as nothing, and stays
+                total -= sizes[key]
+                del self._memory[key]
 
     def chosen_precision(self, window: Window) -> Precision:
         """Precision of the trunk on this device; where it is ``auto``, decided once, on the first window seen."""
@@ -104,6 +123,12 @@ class Base:
             write_arrays(path, {"values": made.cpu().numpy()}, about)
             return made
         return torch.from_numpy(values).to(self.device)
+
+
+def _n_bytes(value: Any) -> int:
+    """Memory of a tensor, or of the tensors of a dataclass."""
+    parts = vars(value).values() if is_dataclass(value) else [value]
+    return sum(part.nbytes for part in parts if isinstance(part, Tensor))
 
 
 def window_key(window: Window, checkpoint: str, precision: Precision) -> str:
