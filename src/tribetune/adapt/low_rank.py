@@ -126,11 +126,16 @@ def leading_directions(matrix: Float[Tensor, "input output"], rank: int, seed: i
     drawn = torch.randn(matrix.shape[1], wide, generator=torch.Generator().manual_seed(seed)).to(matrix.device)
     basis = matrix @ drawn
     for _ in range(_PASSES):
-        basis = matrix @ (matrix.T @ torch.linalg.qr(basis).Q)
-    basis = torch.linalg.qr(basis).Q
+        basis = matrix @ (matrix.T @ _orthonormal(basis))
+    basis = _orthonormal(basis)
     inner = basis.T @ matrix
     _, vectors = torch.linalg.eigh((inner @ inner.T).cpu())
     return basis @ vectors.flip(1)[:, :rank].to(matrix.device)
+
+
+def _orthonormal(basis: Float[Tensor, "input rank"]) -> Float[Tensor, "input rank"]:
+    """An orthonormal basis of the columns."""
+    return torch.linalg.qr(basis.cpu()).Q.to(basis.device)  # MPS has no qr
 
 
 def _choose(
