@@ -80,6 +80,17 @@ def test_a_cohort_of_whom_nobody_can_be_adapted_to_is_an_error_that_says_why(fol
         adapt_cohort(str(folder / "recipe.yaml"), RIDGE, "03", tmp_path / "run")
 
 
+def test_a_subject_to_whom_the_method_does_not_apply_is_left_out_and_the_others_go_on(folder, tmp_path):
+    for run in range(1, 5):
+        with np.load(folder / f"sub-01_run-{run}.npz") as table:
+            np.savez(folder / f"sub-00_run-{run}.npz", bold=table["bold"][:, :5])  # outputs that no unseen row predicts
+    result = adapt_cohort(str(folder / "recipe.yaml"), ["adaptation={method: gain}"], "00,01", tmp_path / "run")
+    for path in folder.glob("sub-00_*"):
+        path.unlink()
+    assert "a gain is not defined" in result.left_out["00"]
+    assert list(result.subjects) == ["01"]
+
+
 def test_the_command_prints_a_row_per_subject_the_mean_and_a_verdict(folder, tmp_path):
     command = ["adapt", str(folder / "recipe.yaml"), "--subjects", "sub-01,02", "--out", str(tmp_path / "run")]
     shown = CliRunner().invoke(build(), [*command, "--set", RIDGE[0]], env={"COLUMNS": "120"})

@@ -36,11 +36,13 @@ def check_change(tribe: Tribe, adapter: Adapter, window: Window, before: str) ->
 
     Raises
     ------
+    RuntimeError
+        If the trunk or the unseen row is not bitwise what it was: our fault, after which nobody else is adapted to.
     AdaptationError
-        If the trunk or the unseen row is not bitwise what it was, or the adapter's prediction equals the unseen row's.
+        If the adapter's prediction equals the unseen row's, or is not finite.
     """
     if weights_digest(tribe) != before:
-        raise AdaptationError("training changed the checkpoint's own weights", hint="report this: it is our fault")
+        raise RuntimeError("training changed the checkpoint's own weights")
     model = adapter.apply(tribe)
     with torch.inference_mode():
         latents = window_latents(model, window)[None]
@@ -64,4 +66,4 @@ def check_change(tribe: Tribe, adapter: Adapter, window: Window, before: str) ->
 def _check_unseen(model: Tribe, tribe: Tribe) -> None:
     same = torch.equal(model.subjects.weights[-1], tribe.subjects.weights[-1])
     if not (same and torch.equal(model.subjects.bias[-1], tribe.subjects.bias[-1])):
-        raise AdaptationError("the unseen row changed", hint="report this: it is our fault")
+        raise RuntimeError("the unseen row changed")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tribetune.errors import BoldError
+from tribetune.errors import AdaptationError, BoldError, SpaceError, StimulusError
 from tribetune.evaluate.table import BASELINES
 from tribetune.files import write_json
 from tribetune.progress import Progress, Silent
@@ -18,6 +18,9 @@ from tribetune.study.prepare import open_trunk
 from tribetune.study.subjects import chosen_subjects
 
 _DRAWS = 10_000
+
+_OF_ONE = (AdaptationError, BoldError, SpaceError, StimulusError)
+"""Faults of one subject's data. A leak, the checkpoint and the recipe concern everybody, and stop a cohort."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def adapt_cohort(
         try:
             own, place = _recipe_of(recipe, label), folder / f"sub-{label}"
             found[label] = adapt_methods(own, methods, place, progress, trunk, allow_leakage=allow_leakage)
-        except BoldError as error:
+        except _OF_ONE as error:
             left_out[label] = str(error)
     if not found:
         raise BoldError(
