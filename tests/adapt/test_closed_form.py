@@ -90,7 +90,7 @@ def test_noise_around_the_group_keeps_the_unseen_row(tribe, base, windows):
             bold = tribe.readout(base.trunk_output(window)[None])[0].numpy()
         noise.append(replace(window, bold=bold + 30 * rng.standard_normal(bold.shape, np.float32)))
     adapter = fit_ridge(base, noise, RidgeSettings(), seed=0)
-    assert adapter.chosen["penalty"] >= 100
+    assert float(adapter.chosen["penalty"]) >= 100  # told as "inf" where the unseen row is best
     assert (adapter.tensors[WEIGHTS] - tribe.subjects.weights[0]).abs().max() < 0.05
 
 

@@ -1,14 +1,17 @@
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 import torch
 
-from tribetune.adapt.adapter import personal_row
+from tribetune.adapt.adapter import Adapter, personal_row
 from tribetune.adapt.base import Base
 from tribetune.adapt.left_out import Made, left_out, predict_windows
 from tribetune.adapt.methods import METHODS, fit_method
+from tribetune.adapt.ridge import INFINITE
 from tribetune.adapt.uncertainty import uncertainty
+from tribetune.share.bundle import save_adapter
 from tribetune.windows import Window
 
 SETTINGS = {
@@ -165,3 +168,19 @@ def test_overlapping_windows_count_once(tribe):
     shifted = [dataclasses.replace(window, start_s=window.start_s / 2) for window in windows]
     made = Made(fit_method("ridge", base, shifted, {}, seed=33), {}, 33)
     assert len(left_out(base, shifted, made).predicted) == 300
+
+
+def test_a_subject_of_pure_noise_keeps_the_group_and_can_be_saved_and_left_out(tribe, tmp_path):
+    base, rng = Base(tribe), np.random.default_rng(0)
+    windows = [
+        dataclasses.replace(window, bold=rng.standard_normal(window.bold.shape).astype(np.float32)
+                            + predict_windows(base, Adapter("zero-shot"), [window]))
+        for window in linear_subject(tribe, 6, seed=1)
+    ]  # fmt: skip
+    made = Made(fit_method("ridge", base, windows, {}, seed=33), {}, 33)
+    assert made.adapter.chosen["penalty"] == INFINITE
+    assert made.fixed["penalty"] == math.inf
+    save_adapter(made.adapter, tmp_path / "adapter", {"base": {"name": "x", "hash": "y"}, "space": "table"})
+    found = uncertainty(base, windows, made, left_out(base, windows, made))
+    np.testing.assert_allclose(found.noise.numpy(), 1.0, atol=0.12)  # 600 samples: 3 %, largest of 12
+    assert found.spectra.abs().max() == 0

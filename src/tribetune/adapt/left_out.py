@@ -1,5 +1,6 @@
 """What a method predicts for calibration runs that it did not see: by refits, in closed form for ridge."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from tribetune.adapt.adapter import Adapter, starting_row
 from tribetune.adapt.base import Base
 from tribetune.adapt.latents import inner_folds, window_latents
 from tribetune.adapt.methods import METHODS, fit_method
-from tribetune.adapt.ridge import Problem, RidgeSettings, choose_penalties, left_out_residuals, pose
+from tribetune.adapt.ridge import INFINITE, Problem, RidgeSettings, choose_penalties, left_out_residuals, pose
 from tribetune.windows import Window
 
 FOLDS, FOLDS_OF_TRUNK = 4, 2
@@ -48,6 +49,7 @@ class Made:
         if given.get("penalty_per", "all") != "all":
             auto.remove("penalty")  # each output has its own, which is found again
         chosen = {name: self.adapter.chosen.get(name) for name in auto}
+        chosen = {name: math.inf if value == INFINITE else value for name, value in chosen.items()}
         return given | {name: value for name, value in chosen.items() if isinstance(value, int | float)}
 
     @property
@@ -130,13 +132,13 @@ def _ridge(base: Base, windows: Sequence[Window], made: Made) -> tuple[np.ndarra
 
 def _refitted(base: Base, windows: Sequence[Window], made: Made) -> Float[np.ndarray, "time output"]:
     folds = _few(inner_folds([window.run for window in windows]), made.adapter.changes_trunk)
-    found: list[np.ndarray] = [np.empty(0)] * len(windows)
+    lengths = [int(window.mask.sum()) for window in windows]
+    found = np.empty((sum(lengths), windows[0].bold.shape[1]), np.float32)
     for fold in folds:
-        rest = [window for window, out in zip(windows, fold, strict=True) if not out]
+        rest, held = ([window for window, out in zip(windows, fold, strict=True) if out == side] for side in (0, 1))
         adapter = fit_method(made.method, base, rest, fitting(made, rest), made.seed)
-        for place in np.flatnonzero(fold):
-            found[place] = predict_windows(base, adapter, [windows[place]])
-    return np.concatenate(found)
+        found[np.repeat(fold, lengths)] = predict_windows(base, adapter, held)
+    return found
 
 
 def fitting(made: Made, windows: Sequence[Window]) -> dict[str, Any]:

@@ -21,6 +21,9 @@ from tribetune.windows import Window
 PENALTIES = (*np.logspace(-2, 4, 10).tolist(), math.inf)
 """Tried, per sample of standardised data; the infinite one keeps the unseen row."""
 
+INFINITE = "inf"
+"""How the infinite penalty is told: JSON has no such number."""
+
 CAUTIOUS_PENALTY = 100.0
 """Taken where a single window leaves nothing to choose on."""
 
@@ -122,7 +125,8 @@ def choose_penalties(problem: Problem, settings: RidgeSettings) -> tuple[Float[T
     penalties = torch.tensor(PENALTIES, device=best.device)[best]
     total = errors.nansum(1)
     gains = {f"{penalty:g}": float(1 - total[k] / total[-1]) for k, penalty in enumerate(PENALTIES)}
-    return penalties, {"penalty": float(penalties.median()), "inner_gains": gains}
+    typical = float(penalties.median())
+    return penalties, {"penalty": typical if math.isfinite(typical) else INFINITE, "inner_gains": gains}
 
 
 def left_out_errors(problem: Problem, penalties: Sequence[float]) -> Float[Tensor, "penalty output"]:
