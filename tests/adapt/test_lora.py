@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tribetune.adapt.adapter import BIAS, LEFT, RIGHT, WEIGHTS, personal_row, share
+from tribetune.adapt.adapter import BIAS, LEFT, RIGHT, WEIGHTS, Adapter, personal_row, share
 from tribetune.adapt.base import Base
 from tribetune.adapt.float32 import fast_float32
 from tribetune.adapt.forms import check_form
@@ -15,6 +15,7 @@ from tribetune.adapt.lora_matrices import halve_frozen, inject, lora_config, lor
 from tribetune.adapt.methods import fit_method
 from tribetune.adapt.phases import epoch_phases, joined_runs
 from tribetune.adapt.readout import Descent, scale_of
+from tribetune.model.tribe import Tribe, TribeConfig
 from tribetune.share.bundle import load_adapter, save_adapter
 
 GIVEN = {"learning_rate": 1e-3, "readout_learning_rate": 0.1}
@@ -96,10 +97,15 @@ def test_a_lower_rank_keeps_what_predicts_most(tribe, windows):
 
 
 def test_full_size_lora_with_a_readout_of_rank_128_is_at_most_17_megabytes():
-    hidden, wide, depth, rank, low_rank, n_outputs = 1152, 4608, 8, 8, 2048, 20484
-    matrices = depth * rank * (4 * 2 * hidden + 2 * (hidden + wide))
-    readout = 128 * (low_rank + n_outputs) + n_outputs
-    assert 4 * (matrices + readout) <= 17e6
+    sizes = {"text": (2, 3072), "audio": (2, 1024), "video": (2, 1408)}
+    config = TribeConfig(modalities=sizes, hidden=1152, depth=8, heads=8, low_rank=2048, n_outputs=20484, rows=1)
+    with torch.device("meta"):
+        tribe = Tribe(config)
+        inject(tribe, lora_config(8, 16.0))
+        left, right = torch.empty(config.readout_in, 128), torch.empty(128, config.n_outputs)
+    tensors = {**lora_tensors(tribe), LEFT: left, RIGHT: right, BIAS: torch.empty(config.n_outputs, device="meta")}
+    assert Adapter("lora", tensors, lora_config(8, 16.0)).n_weights * 4 <= 17e6
+    assert len(tensors) == 2 * 6 * 8 + 3
 
 
 def test_modality_dropout_is_drawn_from_the_seed_alone(tribe, windows):

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from tribetune.errors import BoldError, FeatureError
+from tribetune.errors import BoldError, FeatureError, SpaceError
 from tribetune.model.tribe import Tribe, TribeConfig
 from tribetune.progress import Silent
 from tribetune.recipe.file import read_recipe
 from tribetune.shipped import shipped_recipes
 from tribetune.study.adapt import adapt
-from tribetune.study.prepare import check_window, encoders_of, prepare
+from tribetune.study.prepare import check_outputs, check_window, encoders_of, prepare
 from tribetune.study.provenance import short_names
 
 
@@ -72,3 +72,12 @@ def test_a_real_listener_is_adapted_and_scored_beside_a_null(data_folder, study_
     assert rows["readout"]["null_95"] > 0
     assert rows["readout"]["trained_parameters"] == 6 * 6 + 6
     assert ("beats the FIR baseline" in result.verdict) == (rows["readout"]["delta_fir"]["interval"][0] > 0)
+
+
+def test_outputs_of_another_space_that_are_as_many_are_refused_and_more_or_fewer_are_not():
+    config = TribeConfig(modalities={"text": (1, 4)}, hidden=32, depth=1, heads=1, n_outputs=6, rows=1, space="first6")
+    tribe = Tribe(config)
+    check_outputs(tribe, "first6", 6)
+    check_outputs(tribe, "other8", 8)
+    with pytest.raises(SpaceError, match="6 outputs are of other6, the checkpoint's 6 are of first6"):
+        check_outputs(tribe, "other6", 6)

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 
 from tribetune.adapt.base import Base
 from tribetune.arrays import hash_plain
-from tribetune.errors import BoldError, FeatureError
+from tribetune.errors import BoldError, FeatureError, SpaceError
 from tribetune.features.encoders import Encoders, encoders, named_set, pick_device
 from tribetune.features.extract import EVENT_KINDS, Features, extract
 from tribetune.model.checkpoint import checkpoint_hash, find_checkpoint, identify
@@ -161,6 +161,7 @@ def prepare(recipe: Recipe, progress: Progress, trunk: Base | None = None) -> Pr
         progress.advance(f"Features of {run.label}", 0.0)
         features = features_of(recipe, run, chosen, progress)
         aligned.append(aligned_run(run, features, recipe.windows.hemodynamic_lag_s, cache))
+    check_outputs(tribe, recipe.data.space, int(aligned[0].bold.shape[1]))
     split = limit_calibration(_split(recipe, aligned), recipe.data.calibration_minutes)
     check_enough(split, recipe.windows.duration_s)
     media = [event.file for run in runs for event in run.timeline.events if event.file]
@@ -247,6 +248,23 @@ def _identities(chosen: Encoders, runs: list[StudyRun], modalities: Sequence[str
     """Of the encoders that had something to encode; imported features have none."""
     shown = [name for name in modalities if any(run.timeline.of_kind(EVENT_KINDS[name]) for run in runs)]
     return {name: hash_plain(chosen[name].identity) for name in shown if name in chosen.by_modality}
+
+
+def check_outputs(tribe: Tribe, space: str, n_outputs: int) -> None:
+    """Refuse outputs that are as many as the checkpoint's, but of another space: its row would mean other places.
+
+    Raises
+    ------
+    SpaceError
+        With both spaces.
+    """
+    config = tribe.config
+    if config.unseen_row and n_outputs == config.n_outputs and space != config.space:
+        raise SpaceError(
+            f"the study's {n_outputs:,} outputs are of {space}, the checkpoint's {config.n_outputs:,} are of"
+            f" {config.space}: their order is another",
+            hint="set data.space to the checkpoint's, or use a parcellation of another number of parcels",
+        )
 
 
 def mismatches(recipe: Recipe, tribe: Tribe) -> list[str]:
