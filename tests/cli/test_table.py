@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tribetune.cli.table import methods_table, print_json, print_result
+from tribetune.cli.table import methods_table, print_json, print_result, with_interval
 
 NAN = float("nan")
 
@@ -95,3 +95,8 @@ def test_json_holds_the_rows_unrounded_and_null_where_nothing_is_defined(capsys)
 def test_infinity_is_no_json_either(capsys):
     print_json({"r": float("inf")})
     assert json.loads(capsys.readouterr().out) == {"r": None}
+
+
+@pytest.mark.parametrize("nothing", [None, float("nan")])
+def test_a_difference_without_an_interval_is_shown_without_one(nothing):
+    assert with_interval({"mean": 0.1234, "interval": [nothing, nothing]}, "+") == "+.123 [–]"

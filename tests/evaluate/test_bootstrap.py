@@ -104,3 +104,14 @@ def test_the_same_seed_gives_the_same_interval():
     predicted, measured, _ = planted(0.5)
     one, two, other = (scored({"a": predicted}, measured, seed=seed).score("a", 0) for seed in (1, 1, 2))
     assert one == two != other
+
+
+@pytest.mark.parametrize(("n_samples", "there"), [(40, False), (100, False), (120, True)])
+def test_fewer_than_four_blocks_have_a_difference_and_no_interval(n_samples, there):
+    rng = np.random.default_rng(0)
+    first, second, bold = rng.standard_normal((3, n_samples, 5)).astype(np.float32)
+    found = bootstrap_scores(
+        {"a": first, "b": second}, HeldOut(bold, ("1",) * n_samples), np.ones((1, 5), bool), block=30, draws=100, seed=0
+    ).difference("a", "b", 0)
+    assert np.isfinite(found.mean)
+    assert np.isfinite(found.interval).all() == there  # one block would give an interval without width

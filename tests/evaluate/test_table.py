@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 
 from tribetune.evaluate.bootstrap import Bootstrap
@@ -48,6 +50,14 @@ def test_the_best_of_methods_that_predict_nothing_is_not_worth_using():
 def test_without_baselines_or_methods_the_verdict_says_so():
     assert "no baseline" in verdict(bootstrap(readout=0.1), ["readout"])
     assert "Nothing was adapted" in verdict(bootstrap(fir=0.1), [])
+
+
+def test_without_an_interval_nothing_is_beaten_and_nothing_lost():
+    sure = bootstrap(zero_shot=0.1, fir=0.05, readout=0.2)
+    unsure = replace(sure, draws={name: np.full_like(draws, np.nan) for name, draws in sure.draws.items()})
+    sentence = verdict(unsure, ["readout"])
+    assert sentence.startswith("readout: +0.100 to zero-shot and +0.150 to the FIR baseline in mean r")
+    assert sentence.endswith("Nothing can be said of it.")
 
 
 def test_two_methods_have_a_sentence_each():

@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 
 from tribetune.errors import BoldError
-from tribetune.evaluate.ceilings import mean_of_subjects
+from tribetune.evaluate.assess import assess
+from tribetune.evaluate.bootstrap import HeldOut, bootstrap_scores
+from tribetune.evaluate.ceilings import mean_of_subjects, no_ceiling
+from tribetune.evaluate.parcels import Parcels
+from tribetune.evaluate.permutation import Scheme
 from tribetune.evaluate.significance import q_values
 from tribetune.study.adapt import adapt
+from tribetune.study.evaluation import Evaluation
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,7 @@ def table(folder):
 @pytest.fixture(scope="module")
 def repeated(cohort_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("repeated") / "run"
-    return run(cohort_folder, out, "data.split.test=[4,5]", "evaluation.baselines=[zero-shot,fir,banded,nuisance]")
+    return run(cohort_folder, out, "data.split.test=[3,4,5]", "evaluation.baselines=[zero-shot,fir,banded,nuisance]")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +72,7 @@ def test_every_baseline_is_a_row_with_its_chance_and_its_ceiling(repeated):
         assert row["n_tested"] == row["n_outputs"] == 8
         assert 0 <= row["n_significant"] <= 8
         assert row["ceiling_kind"] == "repeat"
-        assert row["retrieval_n"] == 2 * 19  # two runs of some 195 s, segments of 10 s
+        assert row["retrieval_n"] == 3 * 19  # three runs of some 195 s, segments of 10 s
         assert {"delta_zero_shot", "delta_fir", "delta_banded", "delta_nuisance"} <= set(row)
 
 
@@ -86,7 +91,20 @@ def test_without_another_run_shuffling_runs_is_no_control(repeated, shared):
     assert not any("shuffled runs" in note for note in shared.notes)
     shuffled = [row for row in table(repeated.folder) if row["parcel"] == "shuffled runs"]
     assert [row["method"] for row in shuffled] == ["zero-shot", "fir", "banded", "nuisance"]
-    assert all(float(row["p"]) > 0 for row in shuffled)
+    assert all(0 < float(row["p"]) <= 1 and row["n_outputs"] == "8" for row in shuffled)
+
+
+def test_an_area_outside_of_the_family_of_tests_has_no_count_of_discoveries():
+    predicted, bold = np.random.default_rng(0).standard_normal((2, 200, 4)).astype(np.float32)
+    held_out, counted = HeldOut(bold, ("1",) * 200), [True, True, True, False]
+    parcels = Parcels(("all outputs", "ventricles"), np.array([counted, [not one for one in counted]]))
+    found = assess(predicted, held_out, parcels, Scheme(draws=100), 10)
+    by_parcel = bootstrap_scores({"fir": predicted}, held_out, parcels.sets, block=30, draws=100, seed=0)
+    everywhere, ventricles = Evaluation({"fir": found}, no_ceiling(4, "none"), parcels, by_parcel, {}).rows()
+    assert (everywhere["n_tested"], ventricles["n_tested"]) == (3, 0)
+    assert everywhere["n_significant"] >= 0
+    assert np.isnan(ventricles["n_significant"])
+    assert ventricles["p"] > 0
 
 
 def test_files_hold_what_the_table_was_made_from(repeated):

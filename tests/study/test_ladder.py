@@ -154,3 +154,9 @@ def test_a_study_climbs_and_its_adapter_is_the_rung_that_was_kept(study_folder, 
     assert adapter.method == "ridge"
     assert adapter.chosen["ladder"]["judged_on"] == ["sub-01_run-3"]
     assert any("The ladder keeps ridge" in note for note in result.notes)
+
+
+def test_a_ladder_judged_on_too_little_for_an_interval_says_so():
+    step = {"rung": "ridge", "against": "zero-shot", "gain": 0.01, "interval": [None, None]}  # as JSON keeps NaN
+    told = climb_sentence({"kept": "zero-shot", "judged_on": ["1"], "steps": [step]})
+    assert "ridge +0.0100 [not known, not known] over zero-shot" in told

@@ -79,6 +79,8 @@ def with_interval(found: Mapping[str, Any] | None, sign: str = "", between: str 
         return "–"
     if found["mean"] is None or math.isnan(found["mean"]):
         return UNDEFINED.replace(" ", between)
+    if any(end is None or math.isnan(end) for end in found["interval"]):
+        return f"{_score(found['mean'], sign)}{between}[–]"
     low, high = (_score(end, sign) for end in found["interval"])
     return f"{_score(found['mean'], sign)}{between}[{low}, {high}]"
 

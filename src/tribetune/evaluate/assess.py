@@ -1,5 +1,6 @@
 """One method's scores with everything they have to stand beside: chance, false discoveries, retrieval, controls."""
 
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,24 +87,34 @@ def assess(
     )
 
 
-def shuffled_runs(predicted: Float[np.ndarray, "time output"], held_out: HeldOut) -> tuple[np.ndarray, HeldOut] | None:
-    """A negative control: each run's prediction beside the next run's BOLD, cut to the shorter; None for a single run.
+def shuffled_runs(
+    predicted: Float[np.ndarray, "time output"], held_out: HeldOut, stimuli: Mapping[str, Hashable]
+) -> tuple[np.ndarray, HeldOut] | None:
+    """A negative control: each run's prediction beside BOLD of the next run with another stimulus, cut to the shorter.
+
+    Parameters
+    ----------
+    predicted : array of shape (n_samples, n_outputs)
+    held_out : HeldOut
+    stimuli : mapping of run to what it shows
+        Equal for repeats: a prediction beside the same stimulus, shown again, is no control.
 
     Returns
     -------
     array of shape (n_samples, n_outputs), HeldOut
-        What was predicted for one run, and what was measured in another.
+        What was predicted for one run, and what was measured in another; None where all runs show the same.
     """
     labels, names = np.asarray(held_out.runs), list(dict.fromkeys(held_out.runs))
-    if len(names) < 2:
-        return None
     wrong, bold, runs = [], [], []
-    for name, following in zip(names, [*names[1:], names[0]], strict=True):
+    for place, name in enumerate(names):
+        following = next((one for one in names[place:] + names[:place] if stimuli[one] != stimuli[name]), None)
+        if following is None:
+            return None
         one, other = predicted[labels == name], held_out.bold[labels == following]
         n = min(len(one), len(other))
         wrong.append(one[:n])
         bold.append(other[:n])
-        runs += [following] * n
+        runs += [name] * n
     return np.concatenate(wrong), replace(held_out, bold=np.concatenate(bold), runs=tuple(runs))
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+FEWEST_BLOCKS = 4
+"""Below that a bootstrap over blocks says nothing about spread."""
+
 _FLAT = 1e-12
 
 
@@ -18,7 +21,7 @@ class Estimate:
     mean : float
         NaN where undefined.
     interval : (float, float)
-        2.5th and 97.5th percentile of the bootstrap.
+        2.5th and 97.5th percentile of the bootstrap; NaN where there are fewer than 4 blocks.
     n_outputs : int
         Outputs with a defined score that entered the mean.
     """
@@ -37,7 +40,8 @@ class Bootstrap:
     scores : mapping of method to array of shape (n_outputs,)
         Pearson's r on all samples.
     draws : mapping of method to array of shape (n_draws, n_sets)
-        Mean r over each output set, per draw.
+        Mean r over each output set, per draw; NaN where there are fewer than 4 blocks: one block would give every draw
+        the same mean, and an interval without width.
     sets : array of shape (n_sets, n_outputs)
     """
 
@@ -117,6 +121,8 @@ def bootstrap_moments(
     common = np.all([np.isfinite(r) for r in scores.values()], axis=0)
     shared = sets & common
     found = {name: _draw_means(parts, weights, shared) for name, parts in moments.items()}
+    if n_blocks < FEWEST_BLOCKS:
+        found = {name: np.full_like(means, np.nan) for name, means in found.items()}
     return Bootstrap({name: np.where(common, r, np.nan) for name, r in scores.items()}, found, shared)
 
 

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from tribetune.evaluate.bootstrap import block_members, block_moments, r_of_moments, zscore_by_run
-from tribetune.evaluate.resampling import DEFAULT, FEWEST_BLOCKS, Resampling, bootstrapped, fisher
+from tribetune.evaluate.bootstrap import FEWEST_BLOCKS, block_members, block_moments, r_of_moments, zscore_by_run
+from tribetune.evaluate.resampling import DEFAULT, Resampling, bootstrapped, fisher
 
 Kind = Literal["repeat", "split-half", "inter-subject", "none"]
 

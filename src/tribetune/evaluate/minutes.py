@@ -189,11 +189,11 @@ def plain(found: Estimate) -> Mapping[str, float | list[float] | int]:
 def _reached(
     score: Float[np.ndarray, " draw"], r: Float[np.ndarray, "draw length"], minutes: Float[np.ndarray, " length"]
 ) -> Float[np.ndarray, " draw"]:
-    """Minutes at which each draw's curve first reaches its score; infinite where it never does."""
+    """Minutes at which each draw's curve first reaches its score; infinite where it never does, NaN without a score."""
     found = np.where(r[:, 0] >= score, minutes[0], np.inf)
     for k in range(len(minutes) - 1):
         rises = (r[:, k] < score) & (r[:, k + 1] >= score)
         share = np.where(rises, (score - r[:, k]) / np.where(rises, r[:, k + 1] - r[:, k], 1.0), 0.0)
         crossing = minutes[k] * (minutes[k + 1] / minutes[k]) ** share
         found = np.where(rises & np.isinf(found), crossing, found)
-    return found
+    return np.where(np.isnan(score), np.nan, found)

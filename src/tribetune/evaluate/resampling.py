@@ -6,10 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from tribetune.evaluate.bootstrap import HeldOut, block_members, block_moments, r_of_moments, zscore_by_run
-
-FEWEST_BLOCKS = 4
-"""Below that a bootstrap over blocks says nothing about spread."""
+from tribetune.evaluate.bootstrap import (
+    FEWEST_BLOCKS,
+    HeldOut,
+    block_members,
+    block_moments,
+    r_of_moments,
+    zscore_by_run,
+)
 
 _CHUNK = 2048
 

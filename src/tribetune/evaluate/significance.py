@@ -97,8 +97,7 @@ def resolution(minutes: float, n_effective: float, method: str, differences: Map
     """
     at_one = smallest_score(n_effective)
     told = f"an r of {at_one:.2f} at one output" if np.isfinite(at_one) else "no score at a single output"
-    if differences:
-        apart = ", ".join(f"{name} {value:.3f}" for name, value in differences.items())
+    if apart := ", ".join(f"{name} {value:.3f}" for name, value in differences.items() if np.isfinite(value)):
         told += f", and differences in mean r between {method} and {apart}"
     return (
         f"{minutes:.1f} min of test data ({n_effective:.0f} effective samples at the median output) resolve {told}:"

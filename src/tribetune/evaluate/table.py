@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from tribetune.evaluate.bootstrap import Bootstrap, Estimate
 
 ALL, SELECTED = 0, 1
@@ -71,6 +73,9 @@ def _sentence(bootstrap: Bootstrap, method: str) -> str:
     found = {name: bootstrap.difference(method, name, ALL) for name in BASELINES if name in bootstrap.scores}
     if not found:
         return f"{method} was held against no baseline."
+    if not all(np.isfinite(estimate.interval).all() for estimate in found.values()):
+        means = " and ".join(f"{estimate.mean:+.3f} to {BASELINES[name]}" for name, estimate in found.items())
+        return f"{method}: {means} in mean r, from too little test data for an interval. Nothing can be said of it."
     parts = [_outcome(estimate, BASELINES[name]) for name, estimate in found.items()]
     beaten = [name for name, estimate in found.items() if estimate.interval[0] > 0]
     if len(beaten) == len(found):

@@ -1,6 +1,6 @@
 """What stands beside a study's scores: ceilings, chance, controls, and what the test data can resolve."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from tribetune.evaluate.table import ALL, BASELINES
 from tribetune.files import write_text
 from tribetune.study.areas import AUDITORY, VENTRICLES, VISUAL, areas
 from tribetune.study.ceiling import study_ceiling
-from tribetune.study.others import Others
+from tribetune.study.others import Others, shows
 from tribetune.study.prepare import Prepared
 
 EVERYWHERE, CHOSEN, SHUFFLED = "all outputs", "chosen outputs", "shuffled runs"
@@ -64,7 +64,7 @@ class Evaluation:
     by_parcel : Bootstrap
         Scores and their draws with parcels as sets.
     shuffled : mapping of method to (float, float, int)
-        Mean r, p-value and outputs of predictions beside another run's BOLD; empty for a single test run.
+        Mean r, p-value and outputs of predictions beside another stimulus' BOLD; empty where the test shows but one.
     unique : mapping of method to mapping of modality to array of shape (n_outputs,)
         Unique contributions, where the recipe asks for them.
     """
@@ -115,7 +115,8 @@ class Evaluation:
                 score = self.by_parcel.score(method, k)
                 row = {"method": method, "parcel": name, "n_outputs": score.n_outputs, "mean_r": score.mean}
                 row |= {"low": score.interval[0], "high": score.interval[1], "null_95": found.set_null_95[k]}
-                row |= {"p": found.set_p[k], "n_significant": int((found.q[self.parcels.sets[k]] <= LEVEL).sum())}
+                q = found.q[self.parcels.sets[k]]
+                row |= {"p": found.set_p[k], "n_significant": _discoveries(q), "n_tested": int(np.isfinite(q).sum())}
                 row |= {"ceiling_kind": self.ceiling.kind, "ceiling": ceilings[k], "n_ceiling": int(n_ceilings[k])}
                 row |= {f"unique_{name}": set_means(r, self.parcels)[0][k] for name, r in self._unique(method)}
                 rows.append(row | {"normalised": normalised[k]})
@@ -148,6 +149,7 @@ def evaluate(
     parcels = Parcels((EVERYWHERE, CHOSEN, *found.names), np.concatenate([bootstrap.sets, found.sets]))
     scheme = Scheme(draws=draws, seed=seed, block=block, nearest=clock.samples(_NEAREST_S))
     segment = clock.samples(_SEGMENT_S)
+    stimuli = {name: shows(study.runs[name].timeline) for name in dict.fromkeys(clock.held_out.runs)}
     assessed = {
         method: assess(values, clock.held_out, parcels, scheme, segment) for method, values in clock.predicted.items()
     }
@@ -156,7 +158,7 @@ def evaluate(
         study_ceiling(study, others, Resampling(block, draws, seed)),
         parcels,
         bootstrap_scores(clock.predicted, clock.held_out, parcels.sets, block=block, draws=draws, seed=seed),
-        _shuffled(clock, bootstrap.sets[ALL], scheme),
+        _shuffled(clock, bootstrap.sets[ALL], scheme, stimuli),
     )
     study.notes.extend(_notes(evaluation, clock, bootstrap, adapted))
     return evaluation
@@ -186,10 +188,12 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_text(path, "\n".join("\t".join(line) for line in [names, *lines]) + "\n")
 
 
-def _shuffled(clock: Clock, counted: np.ndarray, scheme: Scheme) -> dict[str, tuple[float, float, int]]:
+def _shuffled(
+    clock: Clock, counted: np.ndarray, scheme: Scheme, stimuli: Mapping[str, Hashable]
+) -> dict[str, tuple[float, float, int]]:
     found = {}
     for method, values in clock.predicted.items():
-        wrong = shuffled_runs(values, clock.held_out)
+        wrong = shuffled_runs(values, clock.held_out, stimuli)
         if wrong is None:
             return {}
         chance = permutation_test(*wrong, replace(scheme, seed=scheme.seed + 1), counted[None])
@@ -221,6 +225,11 @@ def _control_notes(found: Evaluation) -> list[str]:
             notes.append(f"Control, {name}, expected {expected} chance: {', '.join(told)}.")
     told = [f"{method} {mean_r:.3f} (p {p:.3f})" for method, (mean_r, p, _) in found.shuffled.items() if np.isfinite(p)]
     return [*notes, f"Control, shuffled runs, expected not above chance: {', '.join(told)}."] if told else notes
+
+
+def _discoveries(q: np.ndarray) -> float:
+    """Outputs above chance; NaN where none belongs to the family of tests, as in ventricles."""
+    return float((q <= LEVEL).sum()) if np.isfinite(q).any() else float("nan")
 
 
 def _cell(value: Any) -> str:

@@ -165,8 +165,8 @@ def climb_sentence(told: Mapping[str, Any]) -> str:
     """Where a ladder stopped, and why, in words."""
     steps = []
     for step in told["steps"]:
-        low, high = step["interval"]
-        steps.append(f"{step['rung']} {step['gain']:+.4f} [{low:+.4f}, {high:+.4f}] over {step['against']}")
+        gain, low, high = (_signed(value) for value in (step["gain"], *step["interval"]))
+        steps.append(f"{step['rung']} {gain} [{low}, {high}] over {step['against']}")
     runs = ", ".join(told["judged_on"])
     return f"The ladder keeps {told['kept']}. Mean r on left-out data of {runs}: {'; '.join(steps)}."
 
@@ -204,6 +204,11 @@ def _without_gain(rungs: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[s
             hint="put ridge, low-rank or readout into adaptation.rungs",
         )
     return left
+
+
+def _signed(value: float | None) -> str:
+    """A difference, as it was found or as JSON keeps it."""
+    return "not known" if value is None or value != value else f"{value:+.4f}"
 
 
 def _has_ground(base: Base, on: Climb) -> bool:

@@ -77,6 +77,8 @@ def headline(minutes: Sequence[float]) -> int:
 
 
 def _minutes(value: float, saved: Saved) -> str:
+    if value != value:
+        return "not known"
     return f"more than {saved.longest - saved.spent:.3g}" if value == float("inf") else f"{value:.3g}"
 
 
