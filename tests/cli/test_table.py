@@ -100,3 +100,11 @@ def test_infinity_is_no_json_either(capsys):
 @pytest.mark.parametrize("nothing", [None, float("nan")])
 def test_a_difference_without_an_interval_is_shown_without_one(nothing):
     assert with_interval({"mean": 0.1234, "interval": [nothing, nothing]}, "+") == "+.123 [–]"
+
+
+def test_a_difference_from_another_baseline_has_a_column_where_there_is_one():
+    held = {"mean": 0.0213, "interval": [0.0101, 0.0325]}
+    plain, more = drawn([row("readout")], 120), drawn([row("readout", delta_nuisance=held), row("nuisance")], 140)
+    assert "Δ nuisance" not in plain
+    assert "Δ nuisance" in more
+    assert "+.021 [+.010, +.033]" in more

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 UNDEFINED = "not defined"
+AGAINST = {"zero_shot": "zero-shot", "fir": "FIR", "banded": "banded", "nuisance": "nuisance", "others": "others"}
+"""Baselines that a difference is shown from, and the head of its column."""
+
+ALWAYS_AGAINST = ("zero_shot", "fir")
+"""Those with a column also where nothing was held against them."""
+
 WIDE = 100
 """Characters from which a difference and its interval fit on one line."""
 
@@ -92,15 +98,16 @@ def methods_table(rows: Sequence[Mapping[str, Any]], wide: bool) -> "Table":
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1 if wide else 0, 0, 0))
     table.add_column("method", no_wrap=True, style="bold")
-    headings = ("calib.\nmin", "trained\nweights", "time\ns", "mean r\nall", "mean r\nchosen", "Δ zero-shot", "Δ FIR")
-    for heading in headings:
+    against = [name for name in AGAINST if name in ALWAYS_AGAINST or any(row.get(f"delta_{name}") for row in rows)]
+    headings = ["calib.\nmin", "trained\nweights", "time\ns", "mean r\nall", "mean r\nchosen"]
+    for heading in (*headings, *(f"Δ {AGAINST[name]}" for name in against)):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*_cells(row, between=" " if wide else "\n"))
+        table.add_row(*_cells(row, against, between=" " if wide else "\n"))
     return table
 
 
-def _cells(row: Mapping[str, Any], between: str) -> tuple[str, ...]:
+def _cells(row: Mapping[str, Any], against: Sequence[str], between: str) -> tuple[str, ...]:
     defined = row.get("defined", True)
     undefined = UNDEFINED.replace(" ", "\n")
     return (
@@ -110,8 +117,7 @@ def _cells(row: Mapping[str, Any], between: str) -> tuple[str, ...]:
         _seconds(row["seconds"]),
         _score(row["mean_r"]) if defined else undefined,
         _score(row["mean_r_selected"]) if defined else undefined,
-        with_interval(row["delta_zero_shot"], "+", between),
-        with_interval(row["delta_fir"], "+", between),
+        *(with_interval(row.get(f"delta_{name}"), "+", between) for name in against),
     )
 
 

@@ -19,6 +19,9 @@ BASELINES = {
 }
 """What an adapter is held against, and how a sentence calls it."""
 
+PAIRED = (*BASELINES, "others")
+"""What differences are told from: the mean of the other subjects, too, though nobody can use it for a new stimulus."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -55,7 +58,7 @@ def table_rows(
         row |= {"null_95": nulls[method][ALL], "null_95_selected": nulls[method][SELECTED]}
         row |= {"mean_r_selected": selected.mean, "n_selected": selected.n_outputs}
         row |= {"interval_selected": list(selected.interval)}
-        row |= {f"delta_{_key(name)}": _delta(bootstrap, method, name) for name in BASELINES}
+        row |= {f"delta_{_key(name)}": _delta(bootstrap, method, name) for name in PAIRED}
         rows.append(row)
     return rows
 
@@ -123,7 +126,7 @@ def _no_scores(reason: str) -> dict[str, Any]:
         "mean_r_selected": nothing,
     }
     scores |= {"interval_selected": [nothing, nothing], "n_selected": 0}
-    return {**scores, **{f"delta_{_key(name)}": None for name in BASELINES}, "reason": reason}
+    return {**scores, **{f"delta_{_key(name)}": None for name in PAIRED}, "reason": reason}
 
 
 def _key(baseline: str) -> str:
