@@ -6,7 +6,11 @@ that are mapped from the cache, all runs open at once: anonymous memory is the p
 cache's, and are given back when something else needs them. Every figure is a fresh process, from the import on; ratios
 are of CPU seconds.
 
-    python benchmarks/bold.py [--json] [--minutes 60] [--hours 2 8] [--plain]
+``--train 10 100`` trains a small trunk on ten subjects, 20,484 outputs each, for 40 batches of 8 windows in random
+order, with 1 and with 10 hours per subject: 30 GB of BOLD on disk, every run a file of its own, and features of the
+released encoders' sizes, of ten films of an hour that all subjects watch. Validation takes a window of every run.
+
+    python benchmarks/bold.py [--json] [--minutes 60] [--hours 2 8] [--plain] [--train 10 100]
 """
 
 import argparse
@@ -103,6 +107,66 @@ for hour in range(round(minutes / 60)):
 report()
 """
 
+_FILL_TRAIN = """
+from tribetune.arrays import write_arrays
+from tribetune.bold.cache import kept
+rng = np.random.default_rng(0)
+values = rng.standard_normal((3600, 20484), np.float32)
+for hour in range(round(minutes / 60)):
+    values[0] = hour  # no two files are one
+    kept(cache, f"hour-{hour}", str(hour), lambda: ({"bold": values}, {}))
+sizes = {"text": (9000, 2, 3072), "audio": (7200, 2, 1024), "video": (7200, 2, 1408)}
+arrays = {name: rng.standard_normal(size, np.float32).astype(np.float16) for name, size in sizes.items()}
+for film in range(10):
+    write_arrays(cache / f"film-{film}.safetensors", arrays, {})
+report()
+"""
+
+_TRAIN = """
+import torch
+from lightning.pytorch import Callback, Trainer
+from tribetune.arrays import map_arrays
+from tribetune.bold.cache import kept
+from tribetune.datamodule import Cutting, WindowDataModule
+from tribetune.features.grid import Features, lay_series, lay_words
+from tribetune.model.module import TribeModule
+from tribetune.model.tribe import Tribe, TribeConfig
+from tribetune.splits import Part, Split
+from tribetune.windows import AlignedRun
+torch.set_num_threads(2)
+torch.manual_seed(0)
+def make():
+    raise SystemExit("not in the cache")
+def film(number):
+    found = map_arrays(cache / f"film-{number}.safetensors")
+    boxes = [(0.4 * k, 0.3) for k in range(9000)]
+    laid = {name: lay_series([(0.0, 3600.0, np.moveaxis(found[name], 0, -1))], 3600.0) for name in ("audio", "video")}
+    return Features({"text": lay_words(boxes, found["text"], 3600.0), **laid}, 3600.0)
+n_hours, runs, rows = round(minutes / 600), [], {}
+for hour in range(10 * n_hours):
+    arrays, _ = kept(cache, f"hour-{hour}", str(hour), make)
+    subject, number = divmod(hour, n_hours)
+    label = f"sub-{subject:02d}_run-{number}"
+    rows[label] = subject
+    runs.append(AlignedRun(label, str(number), film(number), arrays["bold"], np.ones(3600, bool), 5.0))
+split = Split(tuple(Part(run, (0, 3500)) for run in runs), tuple(Part(run, (3500, 3600)) for run in runs), ())
+data = WindowDataModule(split, Cutting(100, 50, random_phase=True), 8, rows=rows)
+sizes = {"text": (2, 3072), "audio": (2, 1024), "video": (2, 1408)}
+config = TribeConfig(sizes, hidden=96, depth=1, heads=2, n_outputs=20484, rows=11, low_rank=64, subject_dropout=0.1)
+found = {"own_gb": 0.0, "mapped_gb": 0.0, "batches": 0}
+class Look(Callback):
+    def on_train_batch_end(self, *args):
+        for name, field in (("own_gb", "RssAnon"), ("mapped_gb", "RssFile")):
+            found[name] = max(found[name], memory(field))
+        found["batches"] += 1
+    on_validation_batch_end = on_train_batch_end
+found["start_gb"] = memory("RssAnon")
+Trainer(max_epochs=1, limit_train_batches=40, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+    enable_model_summary=False, num_sanity_val_steps=0, callbacks=[Look()], accelerator="cpu",
+).fit(TribeModule(Tribe(config), 1e-4), data)
+report(**found, n_runs=len(runs), disk_gb=sum(run.bold.nbytes for run in runs) / 1e9)
+"""
+
 
 def write_run(folder: Path, minutes: float) -> None:
     """A run as fMRIPrep writes it: one compressed array per volume."""
@@ -130,6 +194,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--hours", type=int, nargs="*", default=[2, 8])
+    parser.add_argument("--train", type=int, nargs="*", default=[], help="hours, of ten subjects together")
     parser.add_argument("--plain", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -145,6 +210,10 @@ def main() -> None:
 def _own(result: dict[str, Any]) -> str:
     if "own_gb" not in result:
         return ""
+    if "disk_gb" in result:
+        size = f"{result['n_runs']} runs, {result['disk_gb']:.1f} GB of BOLD, {result['batches']} batches"
+        start, own, mapped = (result[key] for key in ("start_gb", "own_gb", "mapped_gb"))
+        return f"; {size}; its own at most {own:.2f} GB ({start:.2f} before training), mapped {mapped:.2f} GB"
     cut, own, mapped = (result[key] for key in ("cut_gb", "own_gb", "mapped_gb"))
     return f"; when cut {cut:.2f} GB; when all were read, its own {own:.2f} GB and mapped {mapped:.2f} GB"
 
@@ -161,6 +230,10 @@ def _all(folder: Path, options: argparse.Namespace) -> dict[str, dict[str, Any]]
         measure(_FILL, folder, 60.0 * max(options.hours), folder / "hours")
     for n_hours in options.hours:
         found[f"{n_hours} h of windows"] = measure(_HOURS, folder, 60.0 * n_hours, folder / "hours")
+    if options.train:
+        measure(_FILL_TRAIN, folder, 60.0 * max(options.train), folder / "train")
+    for n_hours in options.train:
+        found[f"train on {n_hours} h"] = measure(_TRAIN, folder, 60.0 * n_hours, folder / "train")
     return found
 
 
@@ -169,6 +242,9 @@ def _print_json(found: dict[str, dict[str, Any]]) -> None:
     ratios = {"first/second": first / found["second"]["cpu_s"]}
     if "straightforward" in found:
         ratios["straightforward/first"] = found["straightforward"]["cpu_s"] / first
+    trained = [result["own_gb"] for name, result in found.items() if name.startswith("train")]
+    if len(trained) > 1:
+        ratios["own memory, most/fewest hours"] = trained[-1] / trained[0]
     peak = {name: result.get("own_gb", result["peak_gb"]) for name, result in found.items()}
     rounded = {name: round(value, 2) for name, value in ratios.items()}
     print(json.dumps({"ratios": rounded, "peak_gb": {name: round(value, 3) for name, value in peak.items()}}))

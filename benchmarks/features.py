@@ -293,7 +293,7 @@ def clip(folder: Path, film: Path) -> Result:
 
     def ours() -> None:
         features = extract(timeline_of_files([film]), chosen, ("audio", "video"), folder / "store", "cpu")
-        arrays.update(features.arrays)
+        arrays.update({name: np.asarray(array) for name, array in features.arrays.items()})
 
     slow, fast = spent(theirs), spent(ours)
     found = {name: np.moveaxis(arrays[name], -1, 0)[: len(steps)] for name, steps in made.items()}

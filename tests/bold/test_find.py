@@ -31,6 +31,14 @@ def test_runs_are_found_in_both_entity_orders_and_sorted_by_number(tmp_path: Pat
     assert runs[0].label == "sub-01_task-movie_run-2"
 
 
+def test_fslr_alone_is_answered_by_the_command_that_resamples_it(tmp_path: Path, touch: Callable) -> None:
+    touch(tmp_path, f"{FUNC}/sub-01_task-movie_run-1_space-fsLR_den-91k_bold.dtseries.nii")
+    with pytest.raises(BoldError, match="no run with task-movie, space-fsaverage5") as caught:
+        find_runs(tmp_path, "01", "movie", "fsaverage5")
+    assert "wb_command -cifti-separate" in caught.value.hint
+    assert "wb_command -metric-resample" in caught.value.hint
+
+
 def test_labels_may_carry_their_key(tmp_path: Path, touch: Callable) -> None:
     touch(tmp_path, *surfaces("sub-01_task-movie_hemi-{}_space-fsaverage5"))
     (run,) = find_runs(tmp_path, "sub-01", "task-movie", "space-fsaverage5")

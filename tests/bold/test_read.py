@@ -10,6 +10,7 @@ import pytest
 
 from tribetune.bold.find import RunFiles
 from tribetune.bold.read import read_run
+from tribetune.bold.walls import inner_walls
 from tribetune.errors import BoldError, SpaceError
 
 N = 10242
@@ -220,11 +221,26 @@ def test_one_hemisphere_twice_is_told(bold: np.ndarray, write_run: Callable, cap
     assert "hold the same numbers" in caplog.text
 
 
-def test_swapped_content_is_noticed_by_the_medial_wall(bold: np.ndarray, write_run: Callable) -> None:
-    bold[:, :888], bold[:, N : N + 881] = 0, 0
-    assert np.isnan(read_run(write_run(bold)).values[0]).sum() == 888 + 881
-    with pytest.raises(BoldError, match="hemispheres are swapped: 881 vertices without data on the left and 888"):
+@pytest.mark.parametrize("spread", [0, 300])
+def test_swapped_content_is_noticed_by_any_medial_wall(bold: np.ndarray, write_run: Callable, spread: int) -> None:
+    wall = inner_walls().copy()
+    wall[:, :spread] = True  # other atlases draw it wider
+    bold[:, wall.reshape(-1)] = 0
+    assert np.isnan(read_run(write_run(bold)).values[0]).sum() == wall.sum()
+    with pytest.raises(BoldError, match=r"hemispheres are swapped: .* right medial wall"):
         read_run(write_run(np.roll(bold, N, axis=1)))
+
+
+def test_holes_anywhere_are_no_swap(bold: np.ndarray, write_run: Callable) -> None:
+    bold[:, ::7] = 0
+    read_run(write_run(bold))
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_hemisphere_without_variation_is_refused(bold: np.ndarray, write_run: Callable, side: int) -> None:
+    bold[:, side * N : (side + 1) * N] = 0
+    with pytest.raises(BoldError, match=f"hemi-{'LR'[side]}.*: no vertex varies over time"):
+        read_run(write_run(bold))
 
 
 @pytest.mark.parametrize("wanted", ["fsaverage5", "fsLR"])

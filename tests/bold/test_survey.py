@@ -71,6 +71,25 @@ def test_a_stimulus_that_is_not_there_is_named(tmp_path: Path, write_surfaces: C
     assert look(tmp_path).missing == ("stim_file in events.tsv", "confounds")
 
 
+def test_words_in_the_events_are_a_stimulus(tmp_path: Path, write_surfaces: Callable) -> None:
+    write_surfaces(TimeStep="1.5")
+    (tmp_path / "task-movie_events.tsv").write_text("onset\tduration\ttrial_type\tword\n0\t1\tword\thi\n")
+    found = look(tmp_path, tmp_path / "stimuli")
+    assert (found.stimuli, found.missing) == (("words",), ("confounds",))
+
+
+def test_events_between_commas_are_read_as_the_study_reads_them(tmp_path: Path, write_surfaces: Callable) -> None:
+    write_surfaces(TimeStep="1.5")
+    (tmp_path / "task-movie_events.tsv").write_text("onset,duration,stim_file\n0,5,film.mp4\n")
+    assert look(tmp_path).stimuli == ("film.mp4",)
+
+
+def test_swapped_hemispheres_are_seen_without_reading_them(tmp_path: Path, write_surfaces: Callable) -> None:
+    write_surfaces(TimeStep="1.5", AnatomicalStructurePrimary="CortexLeft")
+    (fault,) = look(tmp_path).faults
+    assert "AnatomicalStructurePrimary says L, expected hemisphere R" in fault
+
+
 def test_faults_are_told_and_not_raised(tmp_path: Path, write_surfaces: Callable) -> None:
     left, right = write_surfaces(left=6, right=5, TimeStep="1.5")
     found = look(tmp_path)

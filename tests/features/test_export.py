@@ -42,7 +42,7 @@ def test_a_window_is_a_stretch_of_the_whole(
     window = features_of(tmp_path / "store", stimulus, Choice(start_s=1.5, duration_s=3.0))
     assert window.duration_s == 3.0
     for modality, array in window.arrays.items():
-        np.testing.assert_array_equal(array, made.arrays[modality][:, :, 3:9])
+        np.testing.assert_array_equal(array, np.asarray(made.arrays[modality])[:, :, 3:9])
     to_the_end = features_of(tmp_path / "store", stimulus, Choice(start_s=4.0, duration_s=100.0))
     assert to_the_end.duration_s == pytest.approx(timeline.duration_s - 4.0)
     with pytest.raises(FeatureError, match=r"nothing to export from 7 s on; it lasts 6\.\d+ s"):
@@ -96,7 +96,7 @@ def test_reference_compatible_features_are_exported_as_they_were_placed(
     timeline = timeline_of_files([film], tmp_path / "words.tsv")
     stimulus = remember(tmp_path / "store", "film", timeline)
     made = extract(timeline, encoders(tiny_folder, Options(reference=True)), MODALITIES, tmp_path / "store", "cpu")
-    assert made.arrays["text"].any()
+    assert np.any(made.arrays["text"])
     same(features_of(tmp_path / "store", stimulus), made)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.features.golden import WINDOWS, grouped, read_golden
-from tribetune.features.grid import Features, place_series, place_words
+from tribetune.features.grid import Features, Laid, lay_series, lay_words, place_series, place_words
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +130,31 @@ def test_a_cut_is_padded_with_zeros_on_both_sides() -> None:
     assert cut[0, 0].tolist() == [0, 1, 2, 3, 4, 0, 0, 0]
     assert not features.steps(10, 14)["audio"].any()
     assert features.n_steps == 4
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 20), st.floats(0.0, 3.0)), min_size=1, max_size=9),
+    st.integers(0, 30),
+    st.integers(1, 20),
+)
+def test_a_cut_of_what_is_laid_is_that_of_the_whole_to_the_bit(boxes, start: int, length: int) -> None:
+    rng = np.random.default_rng(0)
+    words = rng.standard_normal((len(boxes), 2, 3)).astype(np.float16)
+    series = [(onset, length_s, rng.standard_normal((2, 3, 5)).astype(np.float16)) for onset, length_s in boxes]
+    for laid, whole in (
+        (lay_words(boxes, words, 21.0), place_words(boxes, words, 21.0)),
+        (lay_series(series, 21.0, 0.1), place_series(series, 21.0, 0.1)),
+    ):
+        assert isinstance(laid, Laid)
+        assert laid.shape == whole.shape
+        features = [Features({"text": array}, 21.0).steps(start, start + length)["text"] for array in (laid, whole)]
+        np.testing.assert_array_equal(features[0].view(np.int32), features[1].view(np.int32))
+
+
+def test_what_is_laid_holds_no_copy_of_what_it_was_given() -> None:
+    vectors = np.ones((4, 1, 8), np.float16)
+    laid = lay_words([(float(k), 0.1) for k in range(4)], vectors, 4.0)
+    assert np.shares_memory(laid.pieces, vectors)
+    shown = lay_series([(0.0, 2.0, counted(4)), (3.0, 1.0, whole := counted(8))], 5.0)
+    assert isinstance(shown, Laid)
+    assert np.shares_memory(shown.pieces[1], whole)

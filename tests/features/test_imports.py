@@ -74,7 +74,7 @@ def write_cache(folder: Path, entries: dict[str, np.ndarray], **told: float) -> 
 def cache(folder: Path, film: Path, store: Path, key: str | None = None) -> np.ndarray:
     import_features([folder], film, None, store, ImportOptions(modality="video", setting="released", key=key))
     found = extract(timeline_of_files([film]), IMPORTED, ["video"], store).arrays["video"]
-    return found[:, :, : to_step(probe(film).duration_s)]
+    return np.asarray(found)[:, :, : to_step(probe(film).duration_s)]
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
@@ -94,15 +94,18 @@ def test_what_is_imported_is_found_by_the_films_content(
     copied = Path(shutil.copy(film, tmp_path / "renamed.mp4"))
     features = extract(timeline_of_files([copied], tmp_path / "words.tsv"), IMPORTED, MODALITIES, tmp_path / "store")
     for modality in MODALITIES:
-        np.testing.assert_array_equal(features.arrays[modality][:, :, :12], layers[modality])
-        assert not features.arrays[modality][:, :, 12:].any()  # the film lasts 6.06 s
+        whole = np.asarray(features.arrays[modality])
+        np.testing.assert_array_equal(whole[:, :, :12], layers[modality])
+        assert not whole[:, :, 12:].any()  # the film lasts 6.06 s
 
 
 def test_imported_features_are_those_that_were_made_bit_for_bit(
     film: Path, timeline: Timeline, tiny: Encoders, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = extract(timeline, tiny, MODALITIES, tmp_path / "made", "cpu")
-    file = write_npz(tmp_path / "features.npz", **{m: array.astype(np.float32) for m, array in made.arrays.items()})
+    file = write_npz(
+        tmp_path / "features.npz", **{m: np.asarray(array, np.float32) for m, array in made.arrays.items()}
+    )
     import_features([file], film, None, tmp_path / "store")
     monkeypatch.setattr("tribetune.features.encoders.Encoder.load", None)  # from here on nothing can be made
     read = extract(timeline.shifted(3.7), IMPORTED, MODALITIES, tmp_path / "store")
@@ -117,10 +120,11 @@ def test_a_film_shown_twice_is_placed_twice_and_its_text_needs_no_words(
     twice = Timeline((Event("video", 3.0, 6.0, film), Event("video", 14.0, 2.0, film)))
     features = extract(twice, IMPORTED, MODALITIES, tmp_path)
     assert list(features.arrays) == ["text", "video"]  # no sound is played
-    np.testing.assert_array_equal(features.arrays["video"][:, :, :12], layers["video"])
-    assert not features.arrays["video"][:, :, 12:22].any()
-    np.testing.assert_array_equal(features.arrays["video"][:, :, 22:], layers["video"][:, :, :4])
-    np.testing.assert_array_equal(features.arrays["text"][:, :, :12], layers["text"])
+    text, video = (np.asarray(features.arrays[name]) for name in ("text", "video"))
+    np.testing.assert_array_equal(video[:, :, :12], layers["video"])
+    assert not video[:, :, 12:22].any()
+    np.testing.assert_array_equal(video[:, :, 22:], layers["video"][:, :, :4])
+    np.testing.assert_array_equal(text[:, :, :12], layers["text"])
 
 
 def test_words_alone_are_found_by_the_words_and_their_times(timeline: Timeline, tmp_path: Path) -> None:
@@ -181,7 +185,7 @@ def test_a_step_more_or_less_is_rounding(n_steps: int, is_taken: bool, film: Pat
         return
     import_features([file], film, None, tmp_path)
     found = extract(timeline_of_files([film]), IMPORTED, ["audio"], tmp_path).arrays["audio"]
-    assert found[0, 0].tolist() == [1] * min(n_steps, 12) + [0] * (13 - min(n_steps, 12))
+    assert np.asarray(found)[0, 0].tolist() == [1] * min(n_steps, 12) + [0] * (13 - min(n_steps, 12))
 
 
 @pytest.mark.parametrize(
@@ -225,7 +229,7 @@ def test_hidden_states_become_the_layers_of_a_setting(film: Path, states: np.nda
         options = ImportOptions(modality="text", setting=setting)
         import_features([tmp_path / "states.npy"], film, None, tmp_path / setting, options)
         found = extract(timeline_of_files([film]), IMPORTED, ["text"], tmp_path / setting).arrays["text"]
-        np.testing.assert_array_equal(found[:, :, :12], expected)
+        np.testing.assert_array_equal(np.asarray(found)[:, :, :12], expected)
     with pytest.raises(FeatureError, match="does not say which modality"):
         import_features([tmp_path / "states.npy"], film, None, tmp_path)
     file = write_npz(tmp_path / "layers.npz", text=states[:2])

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import nibabel
@@ -17,7 +18,7 @@ from tribetune.errors import BoldError, SpaceError
 from tribetune.progress import Silent
 from tribetune.recipe.file import read_recipe
 from tribetune.study.adapt import adapt
-from tribetune.study.bold import Reader, list_files
+from tribetune.study.bold import Reader, list_files, stimuli_of
 from tribetune.study.facts import adapter_facts
 from tribetune.study.nuisance import nuisance_baseline
 from tribetune.study.prepare import bold_cache, prepare
@@ -343,6 +344,30 @@ def test_ls_lists_a_dataset_whose_runs_would_be_refused(dataset, write_recipe, t
     assert not found["runs"][0]["read"]
     assert "expected left and right" in found["runs"][0]["faults"][-1]
     assert "hemisphere R is missing" in found["faults"][0]
+
+
+def test_ls_names_a_run_once_in_a_line_and_events_that_are_not_its_own(dataset, write_recipe, tmp_path):
+    func = "derivatives/fmriprep/sub-01/func"
+    copied = Path(shutil.copytree(dataset, tmp_path / "late"))
+    events = copied / "sub-01/func" / f"{STEM.format(1)}_events.tsv"
+    events.write_text("onset\tduration\ttrial_type\tword\n500\t1\tword\thi\n")
+    shown = ls(write_recipe(bids=str(copied / func).removesuffix("/sub-01/func")))
+    (line,) = [line for line in shown.stdout.splitlines() if "begins at 500 s" in line]
+    assert "the run lasts 160 s" in line
+    assert line.count(f"{STEM.format(1)}: ") == 1
+
+
+def test_ls_of_an_unknown_subject_says_which_there_are(dataset, write_recipe):
+    shown = ls(write_recipe(bids=str(dataset), subject="09"))
+    assert shown.exit_code == 2
+    assert "has no sub-09; it has sub-01" in shown.stderr
+
+
+def test_stimuli_of_derivatives_are_those_of_the_raw_dataset(dataset, write_recipe, tmp_path):
+    (tmp_path / "raw/stimuli").mkdir(parents=True)
+    (tmp_path / "raw/derivatives/fmriprep").mkdir(parents=True)
+    for bids in (tmp_path / "raw", tmp_path / "raw/derivatives", tmp_path / "raw/derivatives/fmriprep"):
+        assert stimuli_of(read_recipe(write_recipe(bids=str(bids))).data) == tmp_path / "raw/stimuli"
 
 
 def test_tables_are_listed_too(study_folder):

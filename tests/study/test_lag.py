@@ -108,10 +108,11 @@ def test_a_wrong_range_is_told_before_anything_is_read(study):
         find_lag(study[0], ["data.tables.path=nowhere.npz"], LagRange(step_s=0.1), Silent())
 
 
-def test_a_lag_is_contradicted_only_by_a_better_one_more_than_a_second_outside():
+def test_a_lag_is_contradicted_only_by_a_better_one_more_than_two_seconds_outside():
     assert is_contradicted(sweep(curve(2.0), gain=(0.01, 0.03)))
     assert not is_contradicted(sweep(curve(2.0), gain=(-0.01, 0.03)))
-    assert not is_contradicted(sweep(curve(3.7), gain=(0.01, 0.03)))
+    assert not is_contradicted(sweep(curve(3.2), gain=(0.01, 0.03)))  # an early response
+    assert not is_contradicted(sweep(curve(6.8), gain=(0.01, 0.03)))
     assert not is_contradicted(sweep(curve(2.0, null_95=0.2), gain=(0.01, 0.03)))
     assert is_contradicted(sweep(curve(8.0), gain=(0.01, 0.03)))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tribetune.bold.bids_folders import bids_roots, bold_files, inherited, raw_roots
 from tribetune.bold.bids_names import entities, kind_of, natural, side_of, space_said
+from tribetune.bold.meshes import resampling
 from tribetune.bold.run import run_label
 from tribetune.bold.run_files import RunFiles, sidecar_t_r
 from tribetune.errors import BoldError
@@ -65,7 +66,7 @@ def find_runs(
     wanted = [fits for kind, fits in _choices(_bare(space, "space")) if not kind or kind in kinds]
     chosen = next((runs for fits in wanted if (runs := [p for p in of_task if fits(p) and kind_of(p) in kinds])), [])
     if not chosen:
-        raise _nothing(bids, subject, {**asked, "space": _bare(space, "space")}, found)
+        raise _nothing(bids, subject, {**asked, "space": _bare(space, "space")}, found, of_task)
     runs = _grouped(chosen, bids)
     _tell_left_out(runs, [path for path in of_task if any(fits(path) for fits in wanted)])
     for files in runs:
@@ -202,7 +203,9 @@ def _tell_left_out(runs: Sequence[RunFiles], usable: Sequence[Path]) -> None:
             _LOG.warning("%s left out: it has %s, the others %s", label, space_said(path), runs[0].space)
 
 
-def _nothing(bids: Path, subject: str, wanted: dict[str, str], there: Sequence[Path]) -> BoldError:
+def _nothing(
+    bids: Path, subject: str, wanted: dict[str, str], there: Sequence[Path], of_task: Sequence[Path]
+) -> BoldError:
     asked = ", ".join(f"{key}-{value}" for key, value in wanted.items())
     more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
     names = ", ".join(path.name for path in there[:_LISTED])
@@ -212,4 +215,6 @@ def _nothing(bids: Path, subject: str, wanted: dict[str, str], there: Sequence[P
         if there
         else "run fMRIPrep with --output-spaces fsaverage5, or set data.bids to the dataset that holds derivatives/"
     )
+    if other := next((path for path in of_task if space_said(path) == FSLR.name), None):
+        hint = resampling(str(other), FSLR.name, wanted["space"])
     return BoldError(f"{bids}: sub-{subject} has no run with {asked}; {listing}", hint=hint)

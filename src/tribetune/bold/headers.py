@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tribetune.bold.bids_folders import number_in, read_metadata
+from tribetune.bold.bids_names import side_of
 from tribetune.bold.run import check_t_r
 from tribetune.bold.run_files import RunFiles
 from tribetune.errors import BoldError
@@ -111,6 +112,23 @@ def check_length(files: RunFiles, n_trs: int) -> None:
                 f"{files.label}: {n_trs} volumes, but {name} has {count}",
                 hint="export the run again: where a volume is missing, every onset may be off by it",
             )
+
+
+def check_side(path: Path, header: Header, side: str) -> None:
+    """Refuse a file whose name or header names the other hemisphere, or where neither names one.
+
+    Raises
+    ------
+    BoldError
+        With who says what.
+    """
+    said = {"file name": side_of(path), "AnatomicalStructurePrimary": header.side}
+    wrong = [source for source, found in said.items() if found and found != side]
+    if wrong or not any(said.values()):
+        fault = f"{wrong[0]} says {said[wrong[0]]}" if wrong else "nothing says which hemisphere it is"
+        raise BoldError(
+            f"{path}: {fault}, expected hemisphere {side}", hint="left first, then right; name files hemi-L and hemi-R"
+        )
 
 
 def sidecars_of(files: RunFiles) -> list[Path]:

@@ -9,9 +9,6 @@ N_VERTICES = {FSAVERAGE5.name: N_HEMISPHERE, "fsaverage6": 40962, "fsaverage": 1
 NESTED = (FSAVERAGE5.name, "fsaverage6", "fsaverage")
 """Icosahedra that are subdivisions of each other: the vertices of a coarse one come first in a finer one (spec e.7)."""
 
-MEDIAL_WALL = {"L": 888, "R": 881}
-"""Vertices of fsaverage5 outside of FreeSurfer's ``?h.cortex.label``: as unlike as the hemispheres themselves."""
-
 _ALIASES = {"fsa5": "fsaverage5", "fsa6": "fsaverage6", "fsaverage7": "fsaverage"}
 _DENSITIES = {"10k": "fsaverage5", "41k": "fsaverage6", "164k": "fsaverage"}
 

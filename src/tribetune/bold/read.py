@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Num
 
-from tribetune.bold.bids_names import side_of
 from tribetune.bold.cifti import read_cifti
 from tribetune.bold.gifti import read_gifti
-from tribetune.bold.headers import Header, agreed_t_r, check_length
+from tribetune.bold.headers import Header, agreed_t_r, check_length, check_side
 from tribetune.bold.images import read_mgz
-from tribetune.bold.meshes import MEDIAL_WALL, N_VERTICES, mesh_of, resampling, space_of
+from tribetune.bold.meshes import N_VERTICES, mesh_of, resampling, space_of
 from tribetune.bold.run import Run, check_values
 from tribetune.bold.run_files import RunFiles
+from tribetune.bold.walls import are_swapped
 from tribetune.errors import BoldError, SpaceError
 from tribetune.spaces import FSAVERAGE5, FSLR
 
@@ -74,7 +74,7 @@ def _read_hemispheres(files: RunFiles, space: str | None) -> tuple[list[Header],
     for side, path in zip("LR", files.bold, strict=True):
         header, volumes = _read_side(path)
         headers.append(header)
-        _check_side(path, header, side)
+        check_side(path, header, side)
         mesh = mesh_of(header.n_places, mesh if mesh in N_VERTICES else "", str(path))
         _check_wanted(files, mesh, space)
         n_vertices = len(volumes[0])
@@ -103,28 +103,23 @@ def _check_wanted(files: RunFiles, mesh: str, wanted: str | None) -> None:
         )
 
 
-def _check_side(path: Path, header: Header, side: str) -> None:
-    """Refuse a file whose name or header names the other hemisphere, or where neither names one."""
-    said = {"file name": side_of(path), "AnatomicalStructurePrimary": header.side}
-    wrong = [source for source, found in said.items() if found and found != side]
-    if wrong or not any(said.values()):
-        fault = f"{wrong[0]} says {said[wrong[0]]}" if wrong else "nothing says which hemisphere it is"
-        raise BoldError(
-            f"{path}: {fault}, expected hemisphere {side}", hint="left first, then right; name files hemi-L and hemi-R"
-        )
-
-
 def _check_walls(files: RunFiles, values: Float[np.ndarray, "time vertex"]) -> None:
-    """Refuse hemispheres whose medial walls are each other's, and warn of two that are one and the same."""
-    left, right = np.split(values, 2, axis=1)
+    """Refuse hemispheres that are empty or have each other's medial walls, and warn of two that are the same."""
+    halves = left, right = np.split(values, 2, axis=1)
+    for path, half in zip(files.bold, halves, strict=True):
+        if np.isnan(half[0]).all():
+            raise BoldError(
+                f"{files.label}: {path.name}: no vertex varies over time", hint="export this hemisphere again"
+            )
     if np.array_equal(left[0], right[0], equal_nan=True) and np.array_equal(left, right, equal_nan=True):
         # Not refused: simulated datasets, such as nilearn's, have such hemispheres.
         names = " and ".join(path.name for path in files.bold)
         _LOG.warning("%s: %s hold the same numbers; if these are measured, export them again", files.label, names)
-    walls = [int(np.isnan(half[0]).sum()) for half in (left, right)]
-    if walls == [MEDIAL_WALL["R"], MEDIAL_WALL["L"]]:
+    empty = np.isnan([left[0], right[0]])
+    if are_swapped(empty):
+        counts = " and ".join(f"{count:,}" for count in empty.sum(1))
         raise BoldError(
-            f"{files.label}: the hemispheres are swapped: {walls[0]} vertices without data on the left and {walls[1]}"
-            " on the right are the medial walls of fsaverage5's right and left",
+            f"{files.label}: the hemispheres are swapped: {counts} vertices have no data, on the left where"
+            " fsaverage5's right medial wall is, and on the right where its left one is",
             hint="give each file the other's name, or export them again",
         )

@@ -1,6 +1,5 @@
 """Look at runs without reading their data: how long they are, and what is missing or wrong."""
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,13 +9,17 @@ from typing import Any, TypeVar
 from tribetune.bold.bids_names import side_of
 from tribetune.bold.cifti import cifti_header
 from tribetune.bold.gifti import gifti_header
-from tribetune.bold.headers import Header, agreed_t_r, check_length, sidecar_number
+from tribetune.bold.headers import Header, agreed_t_r, check_length, check_side, sidecar_number
 from tribetune.bold.images import image_header
 from tribetune.bold.meshes import mesh_of
 from tribetune.bold.run_files import RunFiles, sidecar_t_r
 from tribetune.errors import BoldError, TribetuneError
+from tribetune.stimulus.words import read_table
 
 T = TypeVar("T")
+
+WORDS = "words"
+"""What a survey calls the words that stand in the events themselves."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Survey:
     t_r : float or None
         Repetition time in seconds; None where it is unknown or doubtful.
     stimuli : tuple of str
-        Files that its events name.
+        Files that its events name, and `WORDS` where words stand in the events themselves.
     missing : tuple of str
         What a run could have and this one has not.
     faults : tuple of str
@@ -131,6 +134,7 @@ def _look(files: RunFiles, n_of_one_name: int, folder: Path | None) -> Survey:
     if files.kind == "surface":
         for path, header in headers.items():
             tried(mesh_of, header.n_places, files.space, str(path))
+            tried(check_side, path, header, "LR"[files.bold.index(path)] if len(files.bold) == 2 else side_of(path))
     t_r = tried(_t_r, files, headers)
     if n_trs is not None:
         tried(check_length, files, n_trs)
@@ -140,22 +144,19 @@ def _look(files: RunFiles, n_of_one_name: int, folder: Path | None) -> Survey:
 
 
 def _stimuli(files: RunFiles) -> tuple[str, ...]:
-    """Stimulus files that the events name, each once."""
+    """Stimulus files that the events name, each once, and whether there are rows of words."""
     if files.events is None:
         return ()
-    try:
-        with files.events.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-    except (OSError, ValueError, csv.Error) as error:
-        raise BoldError(f"{files.events}: cannot be read ({error})", hint="expected a TSV with a header") from error
-    return tuple(dict.fromkeys(name for row in rows if (name := row.get("stim_file") or "n/a") != "n/a"))
+    rows = read_table(files.events)
+    names = dict.fromkeys(name for row in rows if (name := row.get("stim_file") or "n/a") != "n/a")
+    return (*names, *([WORDS] if any(row.get("trial_type") == "word" for row in rows) else []))
 
 
 def _missing(files: RunFiles, stimuli: Sequence[str], folder: Path | None) -> tuple[str, ...]:
     sides = [side_of(path) for path in files.bold]
     absent = [f"hemisphere {side}" for side in "LR" if files.kind == "surface" and side not in sides]
     absent += ["events.tsv"] if files.events is None else [] if stimuli else ["stim_file in events.tsv"]
-    absent += [name for name in stimuli if folder is not None and not (folder / name).is_file()]
+    absent += [n for n in stimuli if n != WORDS and folder is not None and not (folder / n).is_file()]
     absent += ["confounds"] if files.confounds is None else []
     return (*absent, *(["brain mask"] if files.kind == "volume" and files.brain_mask is None else []))
 

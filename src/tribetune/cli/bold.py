@@ -79,7 +79,8 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _said(row: Mapping[str, Any]) -> list[str]:
-    lines = [f"{row['run']}: {text}" for text in (*row["faults"], *row["notes"])]
+    told = (text.removeprefix(f"{row['run']}: ") for text in (*row["faults"], *row["notes"]))
+    lines = [f"{row['run']}: {text}" for text in told]
     if "picture" in row:
         lines.append(f"{row['run']}: drawn in {row['picture']}")
     if "verdict" in row:

@@ -9,19 +9,13 @@ from jaxtyping import Bool, Float, Int
 
 from tribetune.errors import BoldError
 from tribetune.evaluate.bootstrap import Bootstrap, Estimate, HeldOut, bootstrap_scores
+from tribetune.evaluate.lag_choice import chosen_outputs, inverses, slots_of
 from tribetune.evaluate.lag_data import LagData, lag_data
-from tribetune.evaluate.null import shift_null
+from tribetune.evaluate.lag_null import refitted_null
 from tribetune.splits import Part
 from tribetune.timing import FEATURE_HZ
 
-_PENALTY = 1.0
-"""Of the ridge, in mean variances of a component: outputs whose r is about .2 want about this much."""
-
-_SHARE, _FEWEST = 0.1, 20
-"""Outputs that are scored: the best tenth on other folds, at least twenty where there are as many."""
-
 _BLOCK = 30
-_NULL_DRAWS = 200
 _HALF_DRAWS = 200
 _SHORTEST_HALF = 150
 
@@ -73,8 +67,8 @@ class LagCurve:
     at_edge : bool
         Whether the highest r is the sweep's first or last.
     null_95 : float
-        What the highest r stays under in 95 % of sweeps with predictions at a wrong time; NaN where runs are too
-        short to tell, or it was not asked for.
+        What the highest r stays under in 95 % of sweeps with BOLD at a wrong time; NaN where runs are too short to
+        tell, or it was not asked for.
     n_outputs : int
         Outputs of the mean.
     """
@@ -166,58 +160,27 @@ def sweep_lags(
     lags_s = lag_s + np.array(moves) / FEATURE_HZ
     designs = [data.design(move) for move in moves]
     chosen = _chosen(data, designs[::2])
-    slots = _slots(data, chosen)
+    slots = slots_of(chosen, data.n_even, data.bold.shape[1])
     predicted = {f"{k}": values for k, values in enumerate(_predictions(data, designs, slots))}
     held_out = HeldOut(_picked(data.bold, data.folds, slots), tuple(map(str, data.stretches)))
     masks = {name: mask for name, mask in _sets(data, chosen.shape[1], wanted).items() if mask.any()}
     found = bootstrap_scores(predicted, held_out, np.stack([*masks.values()]), block=_BLOCK, draws=draws, seed=seed)
-    curves = {
-        name: _curve(found, k, lags_s, _null(predicted, held_out, found.sets[k], seed)) for k, name in enumerate(masks)
-    }
+    defined = {name: found.sets[k] for k, name in enumerate(masks)}
+    nulls = refitted_null(data, designs[::2], defined, seed)
+    curves = {name: _curve(found, k, lags_s, float(np.percentile(nulls[name], 95))) for k, name in enumerate(masks)}
     best = str(int(curves["all"].r.argmax()))
     gain = found.difference(best, str(moves.index(0)), 0) if 0 in moves else None
     halves = _halves(data, predicted, held_out, masks["all"], lags_s)
     return LagSweep(lags_s, lag_s, curves, gain, halves, len(data.first) / 60)
 
 
-def _solved(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
-    """Ridge weights of sums of products."""
-    size = len(gram)
-    return np.linalg.solve(gram + np.eye(size) * (_PENALTY * np.trace(gram) / size + 1e-9), cross)
-
-
 def _chosen(data: LagData, designs: Sequence[np.ndarray]) -> Int[np.ndarray, "fold chosen"]:
-    """Per fold, the outputs that models without this fold predict best on each other fold, at whatever lag."""
-    n_folds, y = int(data.folds.max()) + 1, data.bold[:, : data.n_even]
-    best = np.full((n_folds, data.n_even), -np.inf)
-    rows = [data.folds == fold for fold in range(n_folds)]
-    power = np.stack([(y[mine] ** 2).sum(0) for mine in rows])
-    for x in designs:
-        gram = np.stack([x[mine].T @ x[mine] for mine in rows])
-        cross = np.stack([x[mine].T @ y[mine] for mine in rows])
-        best = np.maximum(best, _scores_elsewhere(gram, cross, power))
-    wanted = min(data.n_even, max(_FEWEST, round(_SHARE * data.n_even)))
-    return np.argsort(-best, axis=1, kind="stable")[:, :wanted]
-
-
-def _scores_elsewhere(gram: np.ndarray, cross: np.ndarray, power: np.ndarray) -> np.ndarray:
-    """Per fold, the mean r on the other folds of models that saw neither, (n_folds, n_outputs)."""
-    n_folds = len(gram)
-    scores = np.zeros((n_folds, cross.shape[2]))
-    for one in range(n_folds):
-        for other in range(one):
-            weights = _solved(gram.sum(0) - gram[one] - gram[other], cross.sum(0) - cross[one] - cross[other])
-            for fold, judged in ((one, other), (other, one)):
-                scatter = (weights * (gram[judged] @ weights)).sum(0) * power[judged]
-                r = (weights * cross[judged]).sum(0) / np.sqrt(np.maximum(scatter, 1e-30))
-                scores[fold] += r / (n_folds - 1)
-    return scores
-
-
-def _slots(data: LagData, chosen: Int[np.ndarray, "fold chosen"]) -> Int[np.ndarray, "fold slot"]:
-    """Columns of BOLD that are scored on each fold: those chosen for it, then those of the sets."""
-    asked = np.arange(data.n_even, data.bold.shape[1])
-    return np.concatenate([chosen, np.tile(asked, (len(chosen), 1))], axis=1)
+    y = data.bold[:, : data.n_even]
+    folds = [data.folds == fold for fold in range(int(data.folds.max()) + 1)]
+    gram = _grams(data, designs)
+    cross = np.stack([[x[rows].T @ y[rows] for x in designs] for rows in folds])
+    power = np.stack([(y[rows] ** 2).sum(0) for rows in folds])
+    return chosen_outputs(gram, cross, power, inverses(gram))
 
 
 def _sets(data: LagData, n_chosen: int, sets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -238,13 +201,19 @@ def _picked(bold: np.ndarray, folds: np.ndarray, slots: np.ndarray) -> np.ndarra
 def _predictions(data: LagData, designs: Sequence[np.ndarray], slots: np.ndarray) -> list[np.ndarray]:
     """Per lag, what models without a fold predict there for the fold's own slots."""
     out = [np.empty((len(data.first), slots.shape[1]), np.float32) for _ in designs]
+    without = inverses(_grams(data, designs))
     for fold, columns in enumerate(slots):
         mine = data.folds == fold
         measured = data.bold[np.ix_(~mine, columns)]
-        for x, predicted in zip(designs, out, strict=True):
-            weights = _solved(x[~mine].T @ x[~mine], x[~mine].T @ measured)
-            predicted[mine] = x[mine] @ weights
+        for x, inverse, predicted in zip(designs, without[frozenset((fold,))], out, strict=True):
+            predicted[mine] = x[mine] @ (inverse @ (x[~mine].T @ measured))
     return out
+
+
+def _grams(data: LagData, designs: Sequence[np.ndarray]) -> np.ndarray:
+    """Products of the features with themselves, (n_folds, n_lags, n_components, n_components)."""
+    folds = [data.folds == fold for fold in range(int(data.folds.max()) + 1)]
+    return np.stack([[x[rows].T @ x[rows] for x in designs] for rows in folds])
 
 
 def _curve(found: Bootstrap, of: int, lags_s: np.ndarray, null_95: float = math.nan) -> LagCurve:
@@ -269,12 +238,6 @@ def _peaks(lags_s: np.ndarray, r: Float[np.ndarray, "draw lag"]) -> Float[np.nda
     bend = before - 2 * at + after
     share = np.where(bend < 0, 0.5 * (before - after) / np.where(bend < 0, bend, -1), 0)
     return np.where(top == middle, lags_s[middle] + share * (lags_s[1] - lags_s[0]), lags_s[top])
-
-
-def _null(predicted: Mapping[str, np.ndarray], held_out: HeldOut, outputs: np.ndarray, seed: int) -> float:
-    """95th percentile of the highest r of a sweep, when every lag's prediction is moved by the same wrong times."""
-    tops = [shift_null(values, held_out, outputs, draws=_NULL_DRAWS, seed=seed) for values in predicted.values()]
-    return float(np.percentile(np.max(tops, axis=0), 95))
 
 
 def _halves(

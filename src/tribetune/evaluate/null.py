@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 
 from tribetune.evaluate.bootstrap import HeldOut, zscore_by_run
 
-_NEAREST = 20
+NEAREST = 20
 """Shortest shift in samples: below the autocorrelation of BOLD a shifted prediction still fits."""
 
 
@@ -42,7 +42,7 @@ def shift_null(
     for label in dict.fromkeys(held_out.runs):
         rows = labels == label
         curve = _mean_r_by_shift(x[rows], y[rows])
-        allowed = curve[_NEAREST : len(curve) - _NEAREST + 1]
+        allowed = curve[NEAREST : len(curve) - NEAREST + 1]
         drawn = rng.choice(allowed, draws) if len(allowed) and outputs.any() else np.full(draws, np.nan)
         total += drawn * rows.mean()
     return total

@@ -161,7 +161,7 @@ def _placed(store: Path, variant: _Variant, start_s: float, length_s: float) -> 
         raise FeatureError(
             f"{variant.label}: a file is damaged ({error})", hint=f"tribetune features verify {store}"
         ) from error
-    return place(variant.sources, values, length_s, start_s)
+    return np.asarray(place(variant.sources, values, length_s, start_s))
 
 
 def _variants(stimulus: Stimulus, arrays: Sequence[Kept]) -> Iterator[_Variant]:

@@ -2,11 +2,60 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from tribetune.timing import FEATURE_HZ, box, n_steps, to_step
+
+Pieces = Sequence[Float[np.ndarray, "_ layer dim"]] | Float[np.ndarray, "piece _ layer dim"]
+
+
+@dataclass(frozen=True)
+class Laid:
+    """Features that are put on the grid where they are looked at: hours of them take no memory of their own.
+
+    NumPy takes it for an array, which then is made as a whole.
+
+    Parameters
+    ----------
+    first, stop : array of shape (n_pieces,)
+        Steps that each piece covers.
+    pieces : sequence of arrays of shape (n_rows, n_layers, dim)
+        As they lie on disk, mapped into memory: a row per step, or one row for all of the piece's steps.
+    n_steps : int
+        Length of the grid.
+    """
+
+    first: Int[np.ndarray, " piece"]
+    stop: Int[np.ndarray, " piece"]
+    pieces: Pieces
+    n_steps: int
+
+    dtype = np.dtype(np.float32)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Layers, dimensions, steps."""
+        _, n_layers, n_dims = self.pieces[0].shape
+        return n_layers, n_dims, self.n_steps
+
+    def cut(self, start: int, stop: int) -> Float[np.ndarray, "layer dim step"]:
+        """Steps ``start`` to ``stop`` (excluded), all of them on the grid; pieces that share a step are summed."""
+        out = np.zeros((stop - start, *self.shape[:2]), np.float32)
+        for k in np.flatnonzero((self.first < stop) & (self.stop > start)):
+            origin, piece = self.first[k], self.pieces[k]
+            low, high = max(origin, start), min(self.stop[k], stop)
+            out[low - start : high - start] += piece if len(piece) == 1 else piece[low - origin : high - origin]
+        return np.ascontiguousarray(np.moveaxis(out, 0, -1))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        whole = self.cut(0, self.n_steps)
+        return whole if dtype is None else whole.astype(dtype)
+
+
+Grid = Float[np.ndarray, "layer dim time"] | Float[Laid, "layer dim time"]
 
 
 @dataclass(frozen=True)
@@ -16,12 +65,13 @@ class Features:
     Parameters
     ----------
     arrays : mapping of str to array of shape (n_layers, dim, n_steps)
-        Modality to features, float16 or float32. An absent modality has no key; a silent one is zeros.
+        Modality to features, float16 or float32, in one piece or laid. An absent modality has no key; a silent one is
+        zeros.
     duration_s : float
         Of the stimulus; ``n_steps`` covers it.
     """
 
-    arrays: Mapping[str, Float[np.ndarray, "layer dim time"]]
+    arrays: Mapping[str, Grid]
     duration_s: float
 
     @property
@@ -34,18 +84,19 @@ class Features:
         return {modality: _cut(array, start, stop) for modality, array in self.arrays.items()}
 
 
-def _cut(array: Float[np.ndarray, "layer dim time"], start: int, stop: int) -> Float[np.ndarray, "layer dim step"]:
+def _cut(array: Grid, start: int, stop: int) -> Float[np.ndarray, "layer dim step"]:
     cut = np.zeros((*array.shape[:2], stop - start), np.float32)
     first, last = max(start, 0), min(stop, array.shape[2])
     if last > first:
-        cut[:, :, first - start : last - start] = array[:, :, first:last]
+        inside = array.cut(first, last) if isinstance(array, Laid) else array[:, :, first:last]
+        cut[:, :, first - start : last - start] = inside
     return cut
 
 
-def place_series(
+def lay_series(
     series: Sequence[tuple[float, float, Float[np.ndarray, "layer dim _"]]], duration_s: float, start_s: float = 0.0
-) -> Float[np.ndarray, "layer dim time"]:
-    """Add series of features to the grid of a window, each from its onset on.
+) -> Grid:
+    """Put series of features on the grid of a window, each from its onset on.
 
     Parameters
     ----------
@@ -59,7 +110,7 @@ def place_series(
     Returns
     -------
     array of shape (n_layers, dim, n_steps)
-        float16 where one series fills the grid (then it is not copied), else float32.
+        The series itself where one fills the grid.
 
     Notes
     -----
@@ -72,21 +123,29 @@ def place_series(
         onset_s, length_s, array = series[0]
         if box(onset_s, length_s) == slice(0, n) and array.shape[2] == n:
             return array
-    grid = np.zeros((*series[0][2].shape[:2], n), np.float32)
+    targets, pieces = [], []
     for onset_s, length_s, array in series:
         there = min(array.shape[2], max(1, to_step(length_s)))
         source, target = _overlap(onset_s - start_s, there, n)
-        grid[:, :, target] += array[:, :, source]
-    return grid
+        targets.append(target)
+        pieces.append(np.moveaxis(array, -1, 0)[source])
+    return _laid(targets, pieces, n)
 
 
-def place_words(
+def place_series(
+    series: Sequence[tuple[float, float, Float[np.ndarray, "layer dim _"]]], duration_s: float, start_s: float = 0.0
+) -> Float[np.ndarray, "layer dim time"]:
+    """As `lay_series`, all of it in memory: float16 where one series fills the grid, else float32."""
+    return np.asarray(lay_series(series, duration_s, start_s))
+
+
+def lay_words(
     boxes: Sequence[tuple[float, float]],
     vectors: Float[np.ndarray, "word layer dim"],
     duration_s: float,
     start_s: float = 0.0,
-) -> Float[np.ndarray, "layer dim time"]:
-    """Add each word's vector to the steps nearest to its time; words in one step are summed (spec e.3).
+) -> Laid:
+    """Put each word's vector on the steps nearest to its time; words in one step are summed (spec e.3).
 
     Parameters
     ----------
@@ -98,16 +157,27 @@ def place_words(
     start_s : float
         Onset of the window on the stimulus clock. A word on either edge is cut there, and belongs to both sides.
 
-    Returns
-    -------
-    array of shape (n_layers, dim, n_steps)
-        float32.
     """
-    grid = np.zeros((n_steps(duration_s, FEATURE_HZ), *vectors.shape[1:]), np.float32)
-    for (onset_s, length_s), vector in zip(boxes, vectors, strict=True):
-        where = _window_box(onset_s - start_s, length_s, len(grid))
-        grid[where] += vector
-    return np.ascontiguousarray(np.moveaxis(grid, 0, -1))
+    n = n_steps(duration_s, FEATURE_HZ)
+    targets = [_window_box(onset_s - start_s, length_s, n) for onset_s, length_s in boxes]
+    return _laid(targets, vectors[:, None], n)
+
+
+def place_words(
+    boxes: Sequence[tuple[float, float]],
+    vectors: Float[np.ndarray, "word layer dim"],
+    duration_s: float,
+    start_s: float = 0.0,
+) -> Float[np.ndarray, "layer dim time"]:
+    """As `lay_words`, all of it in memory, float32."""
+    return np.asarray(lay_words(boxes, vectors, duration_s, start_s))
+
+
+def _laid(targets: Sequence[slice], pieces: Pieces, n: int) -> Laid:
+    if len(targets) != len(pieces):
+        raise ValueError(f"{len(pieces)} features for {len(targets)} boxes")
+    first, stop = (np.array([getattr(target, end) for target in targets], int) for end in ("start", "stop"))
+    return Laid(first, np.minimum(stop, n), pieces, n)
 
 
 def _window_box(onset_s: float, length_s: float, n: int) -> slice:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from tribetune.arrays import hash_plain
 from tribetune.errors import FeatureError
-from tribetune.features.grid import place_series
+from tribetune.features.grid import Grid, lay_series
 from tribetune.features.sources import content_of, file_of
 from tribetune.features.store import Entry, read_entry
 from tribetune.stimulus.event import Event
@@ -21,9 +21,7 @@ Series = list[tuple[float, float, np.ndarray]]
 _STEP_S = 1 / FEATURE_HZ
 
 
-def imported_arrays(
-    timeline: Timeline, modalities: Sequence[str], store: Path
-) -> dict[str, Float[np.ndarray, "layer dim time"]]:
+def imported_arrays(timeline: Timeline, modalities: Sequence[str], store: Path) -> dict[str, Grid]:
     """Find the imported features of a timeline and place them on its grid.
 
     Parameters
@@ -53,7 +51,7 @@ def imported_arrays(
                 hint="import features that the same encoder made for all stimuli",
             )
         if series:
-            arrays[modality] = place_series(series, timeline.duration_s)
+            arrays[modality] = lay_series(series, timeline.duration_s)
     return arrays
 
 

@@ -12,7 +12,7 @@ from tribetune.arrays import hash_plain
 from tribetune.errors import StimulusError
 from tribetune.features.chunks import chunk_spans
 from tribetune.features.encoders import Options
-from tribetune.features.grid import place_series, place_words
+from tribetune.features.grid import Grid, lay_series, lay_words
 from tribetune.files import hash_file
 from tribetune.stimulus.event import Event
 from tribetune.stimulus.reference import repeated_words
@@ -111,7 +111,7 @@ def place(
     arrays: Mapping[str, Float[np.ndarray, "row layer dim"]],
     duration_s: float,
     start_s: float = 0.0,
-) -> Float[np.ndarray, "layer dim time"]:
+) -> Grid:
     """Put the features of all sources of a modality on a grid.
 
     Parameters
@@ -127,9 +127,9 @@ def place(
     """
     if sources[0].words:
         (source,) = sources
-        return place_words(source.boxes, arrays[source.content], duration_s, start_s)
+        return lay_words(source.boxes, arrays[source.content], duration_s, start_s)
     series = [(*source.boxes[0], np.moveaxis(arrays[source.content], 0, -1)) for source in sources]
-    return place_series(series, duration_s, start_s)
+    return lay_series(series, duration_s, start_s)
 
 
 def _box(event: Event, timeline: Timeline) -> tuple[float, float]:

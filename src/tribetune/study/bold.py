@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from tribetune.bold.bids_folders import raw_roots
 from tribetune.bold.cache import kept_run, key_of
 from tribetune.bold.clean import clean, describe
 from tribetune.bold.confounds import Thresholds
@@ -58,13 +59,14 @@ def files_of(data: Data, run: RunOfFiles) -> RunFiles:
     return files
 
 
-def stimuli_of(data: Data, files: RunFiles) -> Path:
-    """Folder of the stimulus files that a run's events name."""
+def stimuli_of(data: Data, files: RunFiles | None = None) -> Path:
+    """Folder of the stimulus files that a run's events name; that of a BIDS dataset is its raw part's."""
     if data.stimuli is not None:
         return data.stimuli
     if data.bids is not None:
-        return data.bids / "stimuli"
-    return files.events.parent if files.events is not None else Path()
+        places = [root / "stimuli" for root in raw_roots(data.bids)]
+        return next((place for place in places if place.is_dir()), places[-1])
+    return files.events.parent if files is not None and files.events is not None else Path()
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from tribetune.errors import TribetuneError
 from tribetune.progress import Progress, Silent
 from tribetune.recipe.data import Data
 from tribetune.recipe.file import read_recipe
+from tribetune.stimulus.events import check_on_run
 from tribetune.study.bold import Reader, files_of, list_files, stimuli_of
 from tribetune.study.prepare import bold_cache
 
@@ -86,7 +87,8 @@ def _file_rows(data: Data, faults: list[str]) -> Iterator[dict[str, Any]]:
             except TribetuneError as error:
                 yield _empty(run_label(data.subject, data.session, data.task, run.run), str(error))
             else:
-                yield _row(survey([files], stimuli_of(data, files))[0], read=True)
+                folder = stimuli_of(data, files)
+                yield _row(survey([files], folder)[0], folder, read=True)
         return
     bids = Path(str(data.bids))
     listed = [
@@ -95,10 +97,13 @@ def _file_rows(data: Data, faults: list[str]) -> Iterator[dict[str, Any]]:
     try:
         used = {files.bold for files in list_files(data)}
     except TribetuneError as error:
+        if not listed:
+            raise  # there is nothing to list beside it
         faults.append(str(error))
         used = set()
-    for found in survey(listed, data.stimuli or bids / "stimuli"):
-        yield _row(found, read=found.files.bold in used)
+    folder = stimuli_of(data)
+    for found in survey(listed, folder):
+        yield _row(found, folder, read=found.files.bold in used)
 
 
 def _table_rows(data: Data) -> list[dict[str, Any]]:
@@ -124,9 +129,9 @@ def _empty(label: str, *faults: str) -> dict[str, Any]:
     return row | {"stimuli": [], "missing": [], "faults": list(faults), "notes": [], "read": False, "of": None}
 
 
-def _row(found: Survey, *, read: bool) -> dict[str, Any]:
+def _row(found: Survey, folder: Path, *, read: bool) -> dict[str, Any]:
     files = found.files
-    return _empty(files.label, *found.faults) | {
+    return _empty(files.label, *found.faults, *(_off_the_run(found, folder) if read else ())) | {
         "space": files.space,
         "kind": files.kind,
         "t_r": found.t_r,
@@ -138,6 +143,18 @@ def _row(found: Survey, *, read: bool) -> dict[str, Any]:
         "read": read,
         "of": files,
     }
+
+
+def _off_the_run(found: Survey, folder: Path) -> Iterator[str]:
+    """Why the events cannot be this run's, where all that they name is there."""
+    events, minutes = found.files.events, found.minutes
+    named = {*found.stimuli, "events.tsv", "stim_file in events.tsv"}
+    if events is None or minutes is None or named & {*found.missing}:
+        return
+    try:
+        check_on_run(events, folder, 60 * minutes)
+    except TribetuneError as error:
+        yield str(error)
 
 
 def _looked_at(reader: Reader, row: dict[str, Any], wanted: Wanted) -> list[Quality]:
