@@ -196,6 +196,22 @@ def test_scrubbed_volumes_are_masked_and_another_cleaning_than_the_checkpoints_i
     assert adapter_facts(scrubbed)["cleaning_choices"]["fd_threshold"] == 0.5
 
 
+def test_confounds_fitted_across_a_split_are_said_out_loud(dataset, write_recipe):
+    func, stem = dataset / "derivatives/fmriprep/sub-01/func", STEM.format(1)
+    files = {
+        "run": 1, "bold": [str(func / f"{stem}_hemi-{side}_space-fsaverage5_bold.func.gii") for side in "LR"],
+        "events": str(dataset / "sub-01/func" / f"{stem}_events.tsv"),
+        "confounds": str(func / f"{stem}_desc-confounds_timeseries.tsv"),
+    }  # fmt: skip
+    path = write_recipe(files=[files], cleaning="simple", split={"by": "block", "test": 0.25, "gap_s": 55})
+    study = prepare(read_recipe(path), Silent())
+    assert "fitted on the whole run, both sides of the split" in " ".join(study.notes)
+    assert study.cleaning["regressors_fitted_on"] == "the whole run"
+    plain = prepare(read_recipe(path, ["data.cleaning=tribe"]), Silent())
+    assert "both sides of the split" not in " ".join(plain.notes)
+    assert "regressors_fitted_on" not in plain.cleaning
+
+
 def test_a_parcellation_of_another_size_than_its_name_is_refused(dataset, write_recipe):
     recipe = read_recipe(write_recipe(**parcels(dataset) | {"space": "parcels7"}))
     with pytest.raises(SpaceError, match="its files have 6 parcels") as caught:

@@ -41,17 +41,17 @@ def refitted_null(
     which is predicted from the other, and of the other, which is predicted from the one: scores of folds depend on each
     other, and their sum varies by the square root of two more than that of predictions that are shifted one by one. The
     outputs were chosen by the same chance. Where BOLD is shifted first, the null has all of that. A shift changes no
-    product of features with features, so a draw costs one product of features and BOLD.
+    product of features with features, so a draw costs one product of features and BOLD. All shifts are drawn, also none:
+    they sum to zero, so that without the near ones those left would be below zero where the measured one is above it.
     """
     rng = np.random.default_rng(seed)
     stretches = stretches_of(data, designs)
-    shortest = min(len(one.bold) for one in stretches)
-    if shortest < 2 * NEAREST:
+    if min(len(one.bold) for one in stretches) < 2 * NEAREST:
         return {name: np.full(_DRAWS, np.nan) for name in sets}
     gram = _by_fold([one.gram for one in stretches], stretches)
     without, tops = inverses(gram), {name: np.empty(_DRAWS) for name in sets}
     for draw in range(_DRAWS):
-        shifts = [int(rng.integers(NEAREST, len(one.bold) - NEAREST + 1)) for one in stretches]
+        shifts = [int(rng.integers(len(one.bold))) for one in stretches]
         r = scores_at(stretches, shifts, without, data.n_even)
         for name, inside in sets.items():
             tops[name][draw] = r[:, inside].mean(1).max()

@@ -121,7 +121,8 @@ class Prepared:
     @property
     def cleaning(self) -> dict[str, Any]:
         """What was taken out of BOLD, with every threshold, in plain values."""
-        return Reader(self.recipe.data, bold_cache(self.recipe)).cleaning
+        said = Reader(self.recipe.data, bold_cache(self.recipe)).cleaning
+        return said | ({"regressors_fitted_on": "the whole run"} if _regressed_across(self.recipe) else {})
 
     def held_out(self) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Mask (n_samples,), BOLD (n_samples, n_outputs) and run of every sample of the test parts, in order."""
@@ -151,6 +152,11 @@ def prepare(recipe: Recipe, progress: Progress, trunk: Base | None = None) -> Pr
     base = identify(find_checkpoint(recipe.checkpoint), tribe.config.licence, opened.name)
     check_window(tribe, recipe.windows.duration_s)
     notes = mismatches(recipe, tribe)
+    if _regressed_across(recipe):
+        notes.append(
+            f"The confounds of `{recipe.data.cleaning}` were fitted on the whole run, both sides of the split together:"
+            " training BOLD holds a trace of the test's motion. A split by run has none."
+        )
     cache = bold_cache(recipe)
     runs = table_runs(recipe.data, notes) if recipe.data.tables else file_runs(recipe.data, cache)
     for run in runs:
@@ -281,6 +287,11 @@ def mismatches(recipe: Recipe, tribe: Tribe) -> list[str]:
             f" `{cleaning}`: zero-shot, and where readouts start, are for BOLD cleaned otherwise."
         )
     return notes
+
+
+def _regressed_across(recipe: Recipe) -> bool:
+    """Whether a run's confounds were fitted on blocks for training and for test together."""
+    return isinstance(recipe.data.split, BlockSplit) and recipe.data.cleaning != "tribe"
 
 
 def _split(recipe: Recipe, aligned: list[AlignedRun]) -> Split:
