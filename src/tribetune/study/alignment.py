@@ -30,6 +30,9 @@ def lag_note(split: Split, recipe_lag_s: float) -> str | None:
     if split.calibration_minutes < _NOTE_MINUTES:
         return None
     within = LagRange(min(-2.0, recipe_lag_s - 2), max(12.0, recipe_lag_s + 2))
+    sweep = sweep_lags(split.training, within, draws=_NOTE_DRAWS, chance=False)
+    if sweep is None or not _is_far(sweep):
+        return None
     sweep = sweep_lags(split.training, within, draws=_NOTE_DRAWS)
     if sweep is None or not is_contradicted(sweep):
         return None
@@ -38,11 +41,13 @@ def lag_note(split: Split, recipe_lag_s: float) -> str | None:
 
 def is_contradicted(sweep: LagSweep) -> bool:
     """Whether the recipe's lag lies more than two seconds outside the best one's interval, and predicts worse."""
-    best = sweep.curves["all"]
-    low, high = best.interval_s
+    return sweep.curves["all"].above_null and _is_far(sweep)
+
+
+def _is_far(sweep: LagSweep) -> bool:
+    low, high = sweep.curves["all"].interval_s
     outside = max(low - sweep.recipe_lag_s, sweep.recipe_lag_s - high)
-    worse = sweep.gain is not None and sweep.gain.interval[0] > 0
-    return best.above_null and outside > _APART_S and worse
+    return outside > _APART_S and sweep.gain is not None and bool(sweep.gain.interval[0] > 0)
 
 
 def sentences(sweep: LagSweep) -> list[str]:
