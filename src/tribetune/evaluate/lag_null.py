@@ -41,8 +41,8 @@ def refitted_null(
     which is predicted from the other, and of the other, which is predicted from the one: scores of folds depend on each
     other, and their sum varies by the square root of two more than that of predictions that are shifted one by one. The
     outputs were chosen by the same chance. Where BOLD is shifted first, the null has all of that. A shift changes no
-    product of features with features, so a draw costs one product of features and BOLD. All shifts are drawn, also none:
-    they sum to zero, so that without the near ones those left would be below zero where the measured one is above it.
+    product of features with features, so a draw costs one product of features and BOLD. All shifts are drawn, and
+    also none: they sum to zero, so that without the near ones those left are below zero where the measured is above it.
     """
     rng = np.random.default_rng(seed)
     stretches = stretches_of(data, designs)
