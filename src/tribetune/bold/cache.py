@@ -13,8 +13,8 @@ from tribetune.arrays import hash_plain, map_arrays, read_sidecar, write_arrays
 from tribetune.bold.run import Run
 from tribetune.files import hash_file
 
-FORMAT = 1
-"""Goes up when cleaning, projection or alignment give other numbers than before."""
+FORMAT = 2
+"""Goes up when cleaning, projection or alignment give other numbers than before, or refuse what was kept before."""
 
 _LOG = logging.getLogger(__name__)
 
