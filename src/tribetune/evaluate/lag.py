@@ -173,7 +173,7 @@ def sweep_lags(
     found = bootstrap_scores(predicted, held_out, np.stack([*masks.values()]), block=_BLOCK, draws=draws, seed=seed)
     defined = {name: found.sets[k] for k, name in enumerate(masks)}
     nulls = refitted_null(data, designs[::_COARSE], defined, seed) if chance else {}
-    levels = {name: float(np.percentile(tops, 95)) for name, tops in nulls.items()}
+    levels = {name: float(np.percentile(tops, 95, method="higher")) for name, tops in nulls.items()}
     curves = {name: _curve(found, k, lags_s, levels.get(name, math.nan)) for k, name in enumerate(masks)}
     best = str(int(curves["all"].r.argmax()))
     gain = found.difference(best, str(moves.index(0)), 0) if 0 in moves else None
