@@ -234,9 +234,14 @@ def plan_readout(
     return replace(plan, rate=rate), curve
 
 
-def descend(latents: Sequence[Latents], start: tuple[Tensor, Tensor], plan: Schedule) -> Descent:
-    """Train a readout on windows that have been through the trunk; each sample is visited once per epoch."""
-    descent = Descent(*start, scale_of(latents, plan.block), plan.correlation)
+def descend(
+    latents: Sequence[Latents], start: tuple[Tensor, Tensor], plan: Schedule, scale: Scale | None = None
+) -> Descent:
+    """Train a readout on windows that have been through the trunk; each sample is visited once per epoch.
+
+    ``scale`` is that of the latents, where it is known already.
+    """
+    descent = Descent(*start, scale or scale_of(latents, plan.block), plan.correlation)
     lengths = [len(part.values) for part in latents]
     totals = [torch.zeros_like(part) for part in (descent.weights, descent.bias)] if plan.average else []
     for _, window, blocks in visits([lengths] * plan.epochs, plan):
@@ -257,14 +262,16 @@ def choose_rate(
     outputs = defined[order[:_SEARCH_OUTPUTS].to(defined.device)]
     few = [replace(part, bold=part.bold[:, outputs]) for part in latents]
     origin = start[0][:, outputs], start[1][outputs]
-    folds = inner_folds([part.run for part in latents])
+    folds = []
+    for left_out in inner_folds([part.run for part in latents]):
+        train = [part for part, out in zip(few, left_out, strict=True) if not out]
+        held = [part for part, out in zip(few, left_out, strict=True) if out]
+        folds.append((train, held, scale_of(train, plan.block)))
 
     def score(rate: float) -> float:
         scores = []
-        for left_out in folds:
-            train = [part for part, out in zip(few, left_out, strict=True) if not out]
-            held = [part for part, out in zip(few, left_out, strict=True) if out]
-            descent = descend(train, origin, replace(plan, rate=rate))
+        for train, held, scale in folds:
+            descent = descend(train, origin, replace(plan, rate=rate), scale)
             scores.append(mean_score([descent.predict(part.values) for part in held], held))
         return float(np.mean(scores))
 
