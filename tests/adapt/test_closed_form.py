@@ -82,6 +82,19 @@ def test_the_best_penalty_is_the_one_with_the_least_error_each_in_its_group(base
     assert told["inner_gains"]["inf"] == 0
 
 
+def test_one_penalty_for_many_outputs_is_that_of_a_random_sample_of_them():
+    rng = torch.Generator().manual_seed(0)
+    values = torch.randn(200, 6, generator=rng)
+    left = values @ torch.randn(6, 5000, generator=rng) + 3 * torch.randn(200, 5000, generator=rng)
+    left[:, 4000] = torch.nan
+    folds = [torch.arange(0, 100), torch.arange(100, 200)]
+    problem = Problem(principal_axes(values), left, folds)
+    found, _ = choose_penalties(problem, RidgeSettings())
+    everyone = torch.nan_to_num(left_out_errors(problem, PENALTIES)).sum(1)
+    assert found.shape == (5000,)
+    assert found.unique().item() == pytest.approx(PENALTIES[int(everyone.argmin())])
+
+
 def test_noise_around_the_group_keeps_the_unseen_row(tribe, base, windows):
     rng = np.random.default_rng(0)
     noise = []

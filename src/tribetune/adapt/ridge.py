@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -26,6 +26,9 @@ INFINITE = "inf"
 
 CAUTIOUS_PENALTY = 100.0
 """Taken where a single window leaves nothing to choose on."""
+
+_SEARCH_OUTPUTS = 2048
+"""Outputs that one penalty for all is chosen on: a random sample is unbiased."""
 
 _CHUNK = 4096
 """Outputs solved for at once: a few copies of (time, output) and (input, output) stay small."""
@@ -119,14 +122,23 @@ def choose_penalties(problem: Problem, settings: RidgeSettings) -> tuple[Float[T
         return problem.left.new_full((n_outputs,), settings.penalty), {"penalty": settings.penalty}
     if not problem.folds:
         return problem.left.new_full((n_outputs,), CAUTIOUS_PENALTY), {"penalty": CAUTIOUS_PENALTY}
-    errors = left_out_errors(problem, PENALTIES)
+    errors = left_out_errors(_sampled(problem) if settings.penalty_per == "all" else problem, PENALTIES)
     grouped = _summed(errors, settings)
-    best = grouped.argmin(0)
+    best = grouped.argmin(0).expand(n_outputs) if settings.penalty_per == "all" else grouped.argmin(0)
     penalties = torch.tensor(PENALTIES, device=best.device)[best]
     total = errors.nansum(1)
     gains = {f"{penalty:g}": float(1 - total[k] / total[-1]) for k, penalty in enumerate(PENALTIES)}
     typical = float(penalties.median())
     return penalties, {"penalty": typical if math.isfinite(typical) else INFINITE, "inner_gains": gains}
+
+
+def _sampled(problem: Problem) -> Problem:
+    """The problem of a random sample of the defined outputs: enough to choose one penalty for all of them."""
+    defined = problem.left.isfinite().all(0).nonzero()[:, 0]
+    if len(defined) <= _SEARCH_OUTPUTS:
+        return problem
+    order = torch.randperm(len(defined), generator=torch.Generator().manual_seed(0))[:_SEARCH_OUTPUTS]
+    return replace(problem, left=problem.left[:, defined[order.to(defined.device)]])
 
 
 def left_out_errors(problem: Problem, penalties: Sequence[float]) -> Float[Tensor, "penalty output"]:
@@ -242,13 +254,13 @@ def _errors(
     return torch.stack(errors).sum(0)
 
 
-def _summed(errors: Float[Tensor, "penalty output"], settings: RidgeSettings) -> Float[Tensor, "penalty output"]:
-    """Errors summed over the outputs that share a penalty, for each output."""
+def _summed(errors: Float[Tensor, "penalty output"], settings: RidgeSettings) -> Float[Tensor, "penalty _"]:
+    """Errors summed over the outputs that share a penalty, for each output; one column where all share one."""
     errors = torch.nan_to_num(errors)
     if settings.penalty_per == "output":
         return errors
     if settings.penalty_per == "all" or settings.parcels is None:
-        return errors.sum(1, keepdim=True).expand_as(errors)
+        return errors.sum(1, keepdim=True)
     _, place = np.unique(settings.parcels, return_inverse=True)
     index = torch.from_numpy(place).to(errors.device)
     sums = errors.new_zeros(len(errors), int(index.max()) + 1).index_add_(1, index, errors)
