@@ -23,16 +23,18 @@ def tables(figures: Figures) -> list[str]:
     lines = [
         f"Share of the ideal score (the planted signal's own r) that the mean r reaches on a test run of"
         f" {RUN_MINUTES:g} min [95 % bootstrap interval over subjects]. {len(subjects)} subjects, {SUBJECTS} for each"
-        f" of {len(seeds)} seeds; {' and '.join(TRUNK)}: the first of each seed, {len(first)}. All is fitted to and"
+        f" of {len(seeds)} seeds; {' and '.join(TRUNK)}: the first of each seed, {len(first)} (the second"
+        f" count of a row: not the same subjects as in the other columns). All is fitted to and"
         f" scored on the same random {len(SAMPLE):,} of {N_OUTPUTS:,} vertices."
     ]
     for of, title in SETS.items():
-        ideal = mean_interval([figure[of]["ideal"] for figure in people])[0]
-        lines += ["", f"Mean r {title} (ideal {ideal:.3f}):", ""]
-        lines += [f"| minutes | {' | '.join(METHODS)} |", "|---" * (len(METHODS) + 1) + "|"]
+        lines += ["", f"Mean r {title}:", ""]
+        lines += [f"| minutes | subjects | ideal r | {' | '.join(METHODS)} |", "|---" * (len(METHODS) + 3) + "|"]
         for minutes in LENGTHS:
             cells = [_share(_with(people, method, minutes), method, of) for method in METHODS]
-            lines.append(f"| {minutes} | {' | '.join(cells)} |")
+            counts = ", ".join(str(len(_with(people, method, minutes))) for method in (METHODS[0], TRUNK[0]))
+            ideal = f"{mean_interval(_r(_with(people, METHODS[0], minutes), 'ideal', of))[0]:.3f}"
+            lines.append(f"| {minutes} | {counts} | {ideal} | {' | '.join(cells)} |")
     return lines
 
 

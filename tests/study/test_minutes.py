@@ -94,9 +94,10 @@ def test_the_table_of_minutes_has_every_length_and_counts_the_subjects_of_each_m
                for length in minutes.LENGTHS]  # fmt: skip
     lines = table.tables(figures)
     assert "4 subjects" in lines[0]
-    assert "the first of each seed, 2." in lines[0]
+    assert "the first of each seed, 2 (" in lines[0]
     rows = [line for line in lines if line.startswith("| ") and line[2].isdigit()]
     assert [int(line.split("|")[1]) for line in rows] == 2 * list(minutes.LENGTHS)
+    assert {line.split("|")[2].strip() for line in rows} == {"4, 2"}
     assert rows[0].count("0.50 [0.50, 0.50]") == len(table.METHODS)  # each at half of the ideal, noise left out
     told = "\n".join(table.sentences(figures))
     assert "Ladder on noise, 60 min: kept zero-shot 2" in told
