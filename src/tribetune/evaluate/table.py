@@ -58,7 +58,7 @@ def table_rows(
         row |= {"null_95": nulls[method][ALL], "null_95_selected": nulls[method][SELECTED]}
         row |= {"mean_r_selected": selected.mean, "n_selected": selected.n_outputs}
         row |= {"interval_selected": list(selected.interval)}
-        row |= {f"delta_{_key(name)}": _delta(bootstrap, method, name) for name in PAIRED}
+        row |= {delta_key(name): _delta(bootstrap, method, name) for name in PAIRED}
         rows.append(row)
     return rows
 
@@ -126,8 +126,9 @@ def _no_scores(reason: str) -> dict[str, Any]:
         "mean_r_selected": nothing,
     }
     scores |= {"interval_selected": [nothing, nothing], "n_selected": 0}
-    return {**scores, **{f"delta_{_key(name)}": None for name in PAIRED}, "reason": reason}
+    return {**scores, **{delta_key(name): None for name in PAIRED}, "reason": reason}
 
 
-def _key(baseline: str) -> str:
-    return baseline.replace("-", "_")
+def delta_key(baseline: str) -> str:
+    """Where a row keeps the difference from a baseline."""
+    return f"delta_{baseline.replace('-', '_')}"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tribetune.errors import AdaptationError, BoldError, SpaceError, StimulusError
-from tribetune.evaluate.table import BASELINES
+from tribetune.evaluate.table import BASELINES, delta_key
 from tribetune.files import write_json
 from tribetune.progress import Progress, Silent
 from tribetune.recipe.file import read_recipe
@@ -119,8 +119,8 @@ def cohort_rows(subjects: Mapping[str, Sequence[Mapping[str, Any]]], seed: int) 
         row = {"method": method, **_over_subjects([row["mean_r"] for row in own], seed)}
         row["chosen"] = _over_subjects([row["mean_r_selected"] for row in own], seed)
         for name in BASELINES:
-            apart = [row.get(f"delta_{name.replace('-', '_')}") for row in own]
-            row[f"delta_{name.replace('-', '_')}"] = _over_subjects([one["mean"] for one in apart if one], seed)
+            apart = [row.get(delta_key(name)) for row in own]
+            row[delta_key(name)] = _over_subjects([one["mean"] for one in apart if one], seed)
         found.append(row)
     return found
 
@@ -147,7 +147,7 @@ def cohort_sentence(result: CohortResult, method: str) -> str:
         return ""
     parts = []
     for name, called in BASELINES.items():
-        apart = row[f"delta_{name.replace('-', '_')}"]
+        apart = row[delta_key(name)]
         if not apart["n_subjects"]:
             continue
         low, high = apart["interval"]
