@@ -12,7 +12,7 @@ MINUTES = np.array([5.0, 10.0, 20.0, 40.0])
 def curve(r, spread=0.001, seed=0):
     r = np.broadcast_to(np.asarray(r, float), MINUTES.shape)
     noise = spread * np.random.default_rng(seed).standard_normal((400, 1))  # common to all lengths: paired
-    return Curve(MINUTES, r, r + noise, r[None], 100)
+    return Curve(MINUTES, r, r + noise, r[None], 100, 16)
 
 
 def test_minutes_saved_are_the_firs_minutes_for_the_same_score():
@@ -60,7 +60,7 @@ def test_a_planted_line_in_log_minutes_is_found_and_continued():
     rng = np.random.default_rng(3)
     truth = 0.01 + 0.02 * np.log(MINUTES)
     draws = truth + 0.001 * rng.standard_normal((2000, 4))
-    line = log_line(Curve(MINUTES, truth, draws, truth[None], 10))
+    line = log_line(Curve(MINUTES, truth, draws, truth[None], 10, 16))
     assert (line.a, line.b) == pytest.approx((0.01, 0.02))
     assert line.at(60).mean == pytest.approx(0.01 + 0.02 * np.log(60))
     gain = line.gain(40, 20)
@@ -72,7 +72,7 @@ def test_a_planted_line_in_log_minutes_is_found_and_continued():
 
 def test_without_two_defined_lengths_there_is_no_line():
     r = np.array([0.1, np.nan, np.nan, np.nan])
-    assert log_line(Curve(MINUTES, r, np.tile(r, (5, 1)), r[None], 10)) is None
+    assert log_line(Curve(MINUTES, r, np.tile(r, (5, 1)), r[None], 10, 16)) is None
 
 
 def test_curves_share_blocks_and_orders_so_that_equal_methods_do_not_differ():

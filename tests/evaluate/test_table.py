@@ -14,6 +14,7 @@ def bootstrap(**means):
         {name: np.full(4, mean) for name, mean in names.items()},
         {name: np.repeat(mean + wobble * (1 + k), 2, axis=1) for k, (name, mean) in enumerate(names.items())},
         np.ones((2, 4), bool),
+        16,
     )
 
 

@@ -13,7 +13,7 @@ COLOURS = {"fir": "#d9822b", "ridge": "#3f8f5f", "readout": "#1b3a6b", "zero-sho
 def curve(r):
     r = np.asarray(r, float)
     draws = r + 0.002 * np.random.default_rng(0).standard_normal((100, 3))
-    return Curve(MINUTES, r, draws, np.stack([r - 0.001, r + 0.001]), 50)
+    return Curve(MINUTES, r, draws, np.stack([r - 0.001, r + 0.001]), 50, 16)
 
 
 def drawn(path, **curves):

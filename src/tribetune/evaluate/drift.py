@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from tribetune.evaluate.bootstrap import HeldOut, block_members, bootstrap_scores
+from tribetune.evaluate.bootstrap import HeldOut, block_interval, block_members, bootstrap_scores
 from tribetune.evaluate.resampling import DEFAULT, FEWEST_BLOCKS, Resampling
 
 LEVEL = 0.05 / 2
@@ -170,12 +170,9 @@ def _gains(
 def _figure(value: float, draws: np.ndarray, n_blocks: int) -> Figure:
     if n_blocks < FEWEST_BLOCKS or not np.isfinite(draws).all():
         return Figure(value, (float("nan"), float("nan")), float("nan"))
-    from scipy.stats import t
-
     # a draw repeats blocks, so that its spread is that of n - 1 blocks in n
     error = float(np.std(draws, ddof=1) * np.sqrt(n_blocks / (n_blocks - 1)))
-    half = float(t.ppf(0.975, n_blocks - 1)) * error
-    return Figure(value, (value - half, value + half), error)
+    return Figure(value, block_interval(value, draws, n_blocks), error)
 
 
 def _welch(figures: Sequence[Figure], counts: Sequence[int]) -> float:

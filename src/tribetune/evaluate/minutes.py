@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from tribetune.evaluate.bootstrap import Bootstrap, Estimate
+from tribetune.evaluate.bootstrap import Bootstrap, Estimate, block_interval
 
 _TAILS = (0.025, 0.975)
 
@@ -28,6 +28,8 @@ class Curve:
         The chronological order first.
     n_outputs : int
         Outputs in the mean.
+    n_blocks : int
+        Blocks of the test.
     """
 
     minutes: Float[np.ndarray, " length"]
@@ -35,15 +37,16 @@ class Curve:
     draws: Float[np.ndarray, "draw length"]
     by_order: Float[np.ndarray, "order length"]
     n_outputs: int
+    n_blocks: int
 
     def at(self, length: int) -> Estimate:
         """Mean r at one length."""
-        return estimate(float(self.r[length]), self.draws[:, length], self.n_outputs)
+        return estimate(float(self.r[length]), self.draws[:, length], self.n_outputs, self.n_blocks)
 
     def beyond(self, other: "Curve", length: int) -> Estimate:
         """By how much it is above another curve at one length, paired."""
         apart = float(self.r[length] - other.r[length])
-        return estimate(apart, self.draws[:, length] - other.draws[:, length], self.n_outputs)
+        return estimate(apart, self.draws[:, length] - other.draws[:, length], self.n_outputs, self.n_blocks)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class LogLine:
     a, b : float
     draws : array of shape (n_draws, 2)
         a and b of every draw.
-    n_lengths, n_outputs : int
+    n_lengths, n_outputs, n_blocks : int
     """
 
     a: float
@@ -94,21 +97,22 @@ class LogLine:
     draws: Float[np.ndarray, "draw 2"]
     n_lengths: int
     n_outputs: int
+    n_blocks: int
 
     @property
     def per_doubling(self) -> Estimate:
         """Gain in r when the minutes double."""
-        return estimate(self.b * np.log(2), self.draws[:, 1] * np.log(2), self.n_outputs)
+        return estimate(self.b * np.log(2), self.draws[:, 1] * np.log(2), self.n_outputs, self.n_blocks)
 
     def at(self, minutes: float) -> Estimate:
         """Where the line is at so many minutes."""
         place = np.array([1.0, np.log(minutes)])
-        return estimate(float(place @ (self.a, self.b)), self.draws @ place, self.n_outputs)
+        return estimate(float(place @ (self.a, self.b)), self.draws @ place, self.n_outputs, self.n_blocks)
 
     def gain(self, minutes: float, more: float) -> Estimate:
         """What ``more`` minutes add to ``minutes``, if the line goes on."""
         step = float(np.log((minutes + more) / minutes))
-        return estimate(self.b * step, self.draws[:, 1] * step, self.n_outputs)
+        return estimate(self.b * step, self.draws[:, 1] * step, self.n_outputs, self.n_blocks)
 
 
 def curve_of(
@@ -134,7 +138,7 @@ def curve_of(
     drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws.shape[1])
     mixed = np.einsum("do,odl->dl", drawn / len(names), draws)
     n_outputs = bootstrap.score(names[0][0], of).n_outputs
-    return Curve(np.asarray(minutes, float), by_order.mean(0), mixed, by_order, n_outputs)
+    return Curve(np.asarray(minutes, float), by_order.mean(0), mixed, by_order, n_outputs, bootstrap.n_blocks)
 
 
 def minutes_saved(curve: Curve, fir: Curve, length: int, *, spent: float | None = None) -> Saved:
@@ -170,15 +174,15 @@ def log_line(curve: Curve) -> LogLine | None:
     design = np.stack([np.ones(int(defined.sum())), np.log(curve.minutes[defined])], 1)
     solve = np.linalg.pinv(design)
     a, b = solve @ curve.r[defined]
-    return LogLine(float(a), float(b), curve.draws[:, defined] @ solve.T, int(defined.sum()), curve.n_outputs)
+    draws, n_lengths = curve.draws[:, defined] @ solve.T, int(defined.sum())
+    return LogLine(float(a), float(b), draws, n_lengths, curve.n_outputs, curve.n_blocks)
 
 
-def estimate(value: float, draws: Float[np.ndarray, " draw"], n_outputs: int) -> Estimate:
-    """A figure with the 95 % interval of its draws; NaN where it is undefined."""
+def estimate(value: float, draws: Float[np.ndarray, " draw"], n_outputs: int, n_blocks: int) -> Estimate:
+    """A figure with the 95 % interval of draws of so many blocks; NaN where it is undefined."""
     if not np.isfinite(value):
         return Estimate(float("nan"), (float("nan"), float("nan")), 0)
-    low, high = np.quantile(draws, _TAILS)
-    return Estimate(value, (float(low), float(high)), n_outputs)
+    return Estimate(value, block_interval(value, draws, n_blocks), n_outputs)
 
 
 def plain(found: Estimate) -> Mapping[str, float | list[float] | int]:

@@ -117,7 +117,7 @@ def one_more(data: Calibration, *, block: int, draws: int, seed: int) -> OneMore
     scored = {pair: weights @ parts for pair, parts in moments.items()}
     unseen, now, new, again = (_mean_r(scored, growth) for growth in growths)
     n_outputs = int(np.isfinite(_r(scored, 1.0)[0]).sum())
-    found = [estimate(float(r[0]), r[1:], n_outputs) for r in (unseen, now, new - now, again - now)]
+    found = [estimate(float(r[0]), r[1:], n_outputs, n_blocks) for r in (unseen, now, new - now, again - now)]
     return OneMore(*found, float(seconds.mean()) / 60, len(parts))
 
 

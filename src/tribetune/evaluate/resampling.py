@@ -12,6 +12,7 @@ from tribetune.evaluate.bootstrap import (
     block_members,
     block_moments,
     r_of_moments,
+    widening,
     zscore_by_run,
 )
 
@@ -89,18 +90,14 @@ def bootstrapped(
     n_outputs, n_blocks : int
     resampling : Resampling
     """
-    from scipy.stats import t
-
     rng = np.random.default_rng(resampling.seed)
     weights = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=resampling.draws).astype(np.float32)
     z, half = np.full(n_outputs, np.nan), np.full(n_outputs, np.nan)
-    # A draw repeats blocks, so that its spread is that of n - 1 blocks in n.
-    widening = t.ppf(0.975, n_blocks - 1) * np.sqrt(n_blocks / (n_blocks - 1))
     for first in range(0, n_outputs, _CHUNK):
         part = slice(first, first + _CHUNK)
         moments, transform = statistic(part)
         z[part] = transform([moment.sum(0, dtype=np.float64) for moment in moments])
-        half[part] = widening * np.std(transform([weights @ moment for moment in moments]), axis=0, ddof=1)
+        half[part] = widening(n_blocks) * np.std(transform([weights @ moment for moment in moments]), axis=0, ddof=1)
     return z, half
 
 

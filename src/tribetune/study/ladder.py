@@ -1,6 +1,5 @@
 """The ladder: keep the last rung that beats the one kept before it, on data neither trained on nor reported."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +12,7 @@ from tribetune.adapt.base import Base
 from tribetune.adapt.left_out import predict_windows
 from tribetune.adapt.methods import fit_method
 from tribetune.errors import AdaptationError
-from tribetune.evaluate.bootstrap import Estimate, HeldOut, block_members, bootstrap_scores
+from tribetune.evaluate.bootstrap import Estimate, HeldOut, bootstrap_scores
 from tribetune.progress import Progress
 from tribetune.splits import windows_of
 from tribetune.study.prepare import Prepared
@@ -32,11 +31,8 @@ _ROUNDING = 1e-5
 _HELD_SHARE = 1 / 3
 """Of the windows of a single run that are held out, at its end, after one window that is left out."""
 
-_FEWEST_S = 90
-"""Seconds of valid BOLD that judge at least, where there are as many."""
-
-_FEWEST_BLOCKS = 3
-"""Below these an interval from resampled blocks says nothing: of one block it has no width at all."""
+_FEWEST_S = 120
+"""Seconds of valid BOLD that judge at least, where there are as many: the fewest blocks that make an interval."""
 
 
 @dataclass(frozen=True)
@@ -230,6 +226,4 @@ def _gain(predicted: Mapping[str, np.ndarray], method: str, kept: str, held: Hel
     sets = np.asarray(np.isfinite(held.bold).all(0))[None]
     block = max(1, round(judging.block_s * OUTPUT_HZ))
     scored = bootstrap_scores(pair, held, sets, block=block, draws=judging.draws, seed=judging.seed)
-    gain = scored.difference(method, kept, 0) if kept in pair else scored.score(method, 0)
-    enough = len(block_members(np.asarray(held.runs), block)) >= _FEWEST_BLOCKS
-    return gain if enough else replace(gain, interval=(math.nan, math.nan))
+    return scored.difference(method, kept, 0) if kept in pair else scored.score(method, 0)
