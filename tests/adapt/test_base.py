@@ -7,7 +7,9 @@ import torch
 from tribetune.adapt.axes import principal_axes
 from tribetune.adapt.base import Base, window_key
 from tribetune.adapt.latents import window_latents
+from tribetune.adapt.methods import fit_method
 from tribetune.adapt.precision import has_fast_bf16, keeps_r
+from tribetune.adapt.unseen import residual
 
 
 def test_latents_keep_valid_samples_only(base, windows):
@@ -26,6 +28,36 @@ def test_the_trunk_runs_once_for_everybody_who_saw_the_same(tribe, windows, monk
     assert len(runs) == 1
     base.trunk_output(windows[1])
     assert len(runs) == 2
+
+
+def test_a_trunk_rounded_once_gives_what_autocast_gives(tribe, windows):
+    base = Base(tribe, precision="bfloat16")
+    for window in windows[:2]:
+        assert torch.equal(base.trunk_output(window), window_latents(tribe, window, "bfloat16"))
+    assert all(weight.dtype == torch.float32 for weight in tribe.parameters())
+
+
+@pytest.mark.parametrize("method", ["ridge", "low-rank"])
+def test_what_a_subject_before_left_behind_changes_nothing(tribe, windows, method):
+    rng = np.random.default_rng(5)
+    other = [replace(window, bold=rng.standard_normal(window.bold.shape, np.float32)) for window in windows]
+    shared = Base(tribe)
+    fit_method(method, shared, other, {}, 0)
+    after, alone = fit_method(method, shared, windows, {}, 0), fit_method(method, Base(tribe), windows, {}, 0)
+    assert after.tensors.keys() == alone.tensors.keys()
+    for name, tensor in after.tensors.items():
+        assert torch.equal(tensor, alone.tensors[name])
+
+
+def test_fewer_outputs_of_one_base_have_a_prediction_of_their_own(tribe, windows):
+    base, latents = Base(tribe), Base(tribe).latents(windows)
+    row = tribe.subjects.weights[-1].detach(), tribe.subjects.bias[-1].detach()
+    residual(base, latents, row)
+    for outputs in (torch.arange(4), torch.arange(4, 8)):
+        few = [replace(part, bold=part.bold[:, outputs]) for part in latents]
+        found = residual(base, few, (row[0][:, outputs], row[1][outputs]))
+        expected = torch.cat([part.bold - part.values @ row[0][:, outputs] - row[1][outputs] for part in few])
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)  # sums in another order
 
 
 def test_what_was_not_asked_for_the_longest_leaves_a_full_memory(tribe, windows, monkeypatch):

@@ -8,13 +8,14 @@ import torch
 
 from tribetune.adapt.adapter import BIAS, LEFT, RIGHT, WEIGHTS, Adapter, personal_row, share
 from tribetune.adapt.base import Base
+from tribetune.adapt.descent import Descent, scale_of
 from tribetune.adapt.float32 import fast_float32
 from tribetune.adapt.forms import check_form
 from tribetune.adapt.latents import run_trunk, window_latents
-from tribetune.adapt.lora_matrices import halve_frozen, inject, lora_config, lora_tensors
+from tribetune.adapt.lora_matrices import inject, lora_config, lora_tensors
 from tribetune.adapt.methods import fit_method
 from tribetune.adapt.phases import epoch_phases, joined_runs
-from tribetune.adapt.readout import Descent, scale_of
+from tribetune.adapt.precision import halve_frozen
 from tribetune.model.tribe import Tribe, TribeConfig
 from tribetune.share.bundle import load_adapter, save_adapter
 

@@ -4,19 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from tribetune.adapt.descent import Descent, Schedule, descend, scale_of, towards_correlation, visits
 from tribetune.adapt.latents import Latents, choose, inner_folds
-from tribetune.adapt.readout import (
-    RATES,
-    Descent,
-    ReadoutSettings,
-    Schedule,
-    choose_rate,
-    descend,
-    plan_readout,
-    scale_of,
-    towards_correlation,
-    visits,
-)
+from tribetune.adapt.readout import RATES, ReadoutSettings, choose_rate, plan_readout
 from tribetune.scores import pearson_r
 
 
@@ -100,6 +90,20 @@ def test_pure_noise_chooses_a_smaller_rate_than_signal():
     from_noise, _ = choose_rate(around, (good, torch.zeros(9)), Schedule(0.1, 1, 25, 0))
     assert list(curve) == [f"{rate:g}" for rate in RATES]
     assert from_noise < from_signal
+
+
+def test_rates_tried_side_by_side_score_as_one_by_one():
+    latents, _ = planted(2.0)
+    start, plan = (torch.zeros(5, 9), torch.zeros(9)), Schedule(1.0, 1, 25, 3)
+    _, curve = choose_rate(latents, start, plan)
+    for rate in RATES:
+        scores = []
+        for fold in inner_folds([part.run for part in latents]):
+            train, held = ([part for part, out in zip(latents, fold, strict=True) if out == side] for side in (0, 1))
+            descent = descend(train, start, replace(plan, rate=rate))
+            r = pearson_r(torch.cat([descent.predict(part.values) for part in held]), torch.cat([p.bold for p in held]))
+            scores.append(float(r.mean()))
+        assert curve[f"{rate:g}"] == pytest.approx(np.mean(scores), abs=1e-5)  # products in another order
 
 
 def test_a_given_rate_is_taken_and_one_window_leaves_nothing_to_choose_on():

@@ -171,8 +171,8 @@ def with_row(tribe: Tribe, weights: Float[Tensor, "readout output"], bias: Float
 
 
 def starting_row(tribe: Tribe, n_outputs: int) -> tuple[Tensor, Tensor]:
-    """Where a personal readout starts: the unseen row's copy, or zeros where the checkpoint has none of this size."""
+    """Where a personal readout starts: the unseen row itself, or zeros where the checkpoint has none of this size."""
     block = tribe.subjects
     if tribe.config.unseen_row and block.weights.shape[2] == n_outputs:
-        return block.weights[-1].detach().clone(), block.bias[-1].detach().clone()
+        return block.weights[-1].detach(), block.bias[-1].detach()
     return block.weights.new_zeros(block.weights.shape[1], n_outputs), block.bias.new_zeros(n_outputs)

@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tribetune.adapt.adapter import share
 from tribetune.adapt.float32 import fast_float32
 from tribetune.adapt.latents import Latents, valid_latents, window_latents
-from tribetune.adapt.precision import Precision, has_fast_bf16, keeps_r
+from tribetune.adapt.precision import Precision, halve_frozen, has_fast_bf16, keeps_r
 from tribetune.arrays import map_arrays, write_arrays
 from tribetune.errors import BoldError
 from tribetune.model.tribe import Tribe
@@ -114,15 +115,25 @@ class Base:
 
     def _from_disk(self, key: str, window: Window, precision: Precision) -> Float[Tensor, "time readout"]:
         if self.cache is None or not self.name:
-            return window_latents(self.tribe, window, precision)
+            return self._through_trunk(window, precision)
         path = self.cache / f"trunk-{key[:32]}.safetensors"
         values = _read(path)
         if values is None:
-            made = window_latents(self.tribe, window, precision)
+            made = self._through_trunk(window, precision)
             about = {"checkpoint": self.name, "precision": precision, "device": self.device.type}
             write_arrays(path, {"values": made.cpu().numpy()}, about)
             return made
         return torch.from_numpy(values).to(self.device)
+
+    def _through_trunk(self, window: Window, precision: Precision) -> Float[Tensor, "time readout"]:
+        model = self.kept("halved trunk", self._halved) if precision == "bfloat16" else self.tribe
+        return window_latents(model, window, precision)
+
+    def _halved(self) -> Tribe:
+        """The model with its trunk's matrices rounded once, not at every window."""
+        model = share(self.tribe)
+        halve_frozen(model)
+        return model
 
 
 def _n_bytes(value: Any) -> int:

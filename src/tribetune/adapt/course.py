@@ -11,11 +11,11 @@ from torch import Tensor
 
 from tribetune.adapt.adapter import share
 from tribetune.adapt.core import own_core
+from tribetune.adapt.descent import Descent, Schedule, Visit, scale_of, visits
 from tribetune.adapt.latents import Latents, run_trunk
-from tribetune.adapt.lora_matrices import halve_frozen, inject
+from tribetune.adapt.lora_matrices import inject
 from tribetune.adapt.phases import epoch_phases, joined_runs
-from tribetune.adapt.precision import Precision
-from tribetune.adapt.readout import Descent, Schedule, Visit, scale_of, visits
+from tribetune.adapt.precision import Precision, halve_frozen
 from tribetune.model.tribe import Tribe
 from tribetune.windows import AlignedRun, Window, cut_windows
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from tribetune.adapt.float32 import fast_float32
 from tribetune.model.tribe import Tribe
 from tribetune.scores import pearson_r
-from tribetune.windows import Window, stack
+from tribetune.windows import Window
 
-_MANY_OUTPUTS = 1000
+MANY_OUTPUTS = 1000
+"""From so many on the mean over outputs is what the whole cortex does at once; the mean of fewer is signal."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,7 @@ def run_trunk(
 ) -> Float[Tensor, "time readout"]:
     """As `window_latents`, with gradients where weights require them."""
     device = next(tribe.parameters()).device
-    batch = stack([window])
-    features = {name: batch[name].to(device) for name in window.features}
+    features = {name: torch.from_numpy(np.array(values))[None].to(device) for name, values in window.features.items()}
     with fast_float32(device), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
         return tribe.latents(features, n_trs=len(window.mask))[0].float()
 
@@ -63,39 +63,23 @@ def valid_latents(window: Window, values: Float[Tensor, "time readout"]) -> Late
     return Latents(values[torch.from_numpy(place).to(values.device)], bold, window.run, place)
 
 
-def residual(part: Latents, weights: Tensor, bias: Tensor) -> Float[Tensor, "time output"]:
-    """What a readout does not predict, less what all outputs do together.
-
-    Breathing, arousal and motion move the whole cortex at once; within an hour they fit some direction of the trunk's
-    output by chance, and every output learns it. Nothing is taken out where there are few outputs, because their mean
-    is signal. Held-out BOLD that is reported on never goes through here.
-
-    Parameters
-    ----------
-    part : Latents
-    weights, bias : Tensor of shape (readout_in, n_outputs) and (n_outputs,)
-        The prediction before training.
-    """
-    left = torch.addmm(bias, part.values, weights).neg_().add_(part.bold)
-    return left.sub_(left.nanmean(1, keepdim=True)) if weights.shape[1] >= _MANY_OUTPUTS else left
-
-
 def without_shared(latents: Sequence[Latents], weights: Tensor, bias: Tensor) -> list[Latents]:
-    """Calibration BOLD less what all outputs do together beyond a prediction, see `residual`.
+    """Calibration BOLD less what all outputs do together beyond a prediction, see `unseen.residual`.
 
     A prediction's mean over outputs is the prediction of their mean readout: nothing as large as BOLD is predicted.
     """
-    if weights.shape[1] < _MANY_OUTPUTS:
+    if weights.shape[1] < MANY_OUTPUTS:
         return list(latents)
     means: dict[bytes, tuple[Tensor, Tensor]] = {}
 
     def shared(part: Latents) -> Float[Tensor, "time 1"]:
-        defined = part.bold.isfinite().all(0)
+        defined = part.bold.sum(0).isfinite()  # what is not finite stays so in a sum
         key = defined.cpu().numpy().tobytes()
         if key not in means:
             means[key] = weights[:, defined].mean(1, keepdim=True), bias[defined].mean()
         row, level = means[key]
-        return part.bold[:, defined].mean(1, keepdim=True) - part.values @ row - level
+        measured = part.bold if defined.all() else part.bold[:, defined]
+        return measured.mean(1, keepdim=True) - part.values @ row - level
 
     return [replace(part, bold=part.bold - shared(part)) for part in latents]
 

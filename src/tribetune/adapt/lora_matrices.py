@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tribetune.adapt.adapter import LORA_MAGNITUDE, LORA_MATRICES
 from tribetune.errors import AdaptationError
@@ -67,13 +67,3 @@ def lora_tensors(model: Tribe) -> dict[str, Tensor]:
 
     found, ends = get_peft_model_state_dict(model), (*LORA_MATRICES, LORA_MAGNITUDE)
     return {name: tensor.detach().clone() for name, tensor in found.items() if name.endswith(ends)}
-
-
-def halve_frozen(model: Tribe) -> None:
-    """Keep the trunk's frozen matrices in bfloat16, in place: what autocast would round them to at every window.
-
-    The checkpoint that shares them is not touched.
-    """
-    for layer in model.trunk.modules():
-        if isinstance(layer, nn.Linear) and not layer.weight.requires_grad:
-            layer.weight = nn.Parameter(layer.weight.to(torch.bfloat16), requires_grad=False)

@@ -11,7 +11,8 @@ from torch import Tensor
 from tribetune.adapt.adapter import BIAS, LEFT, RIGHT, Adapter, starting_row
 from tribetune.adapt.axes import standardised
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import Latents, residual, sample_folds
+from tribetune.adapt.latents import Latents, sample_folds
+from tribetune.adapt.unseen import residual
 from tribetune.errors import AdaptationError
 from tribetune.windows import Window
 
@@ -80,7 +81,7 @@ def fit_low_rank(base: Base, windows: Sequence[Window], settings: LowRankSetting
     latents = base.latents(windows)
     start = starting_row(base.tribe, latents[0].bold.shape[1])
     mean, spread, values = standardised(torch.cat([part.values for part in latents]))
-    left = torch.cat([residual(part, *start) for part in latents])
+    left = residual(base, latents, start)
     defined = left.isfinite().all(0)
     left = torch.where(defined, left, 0)
     rank, penalty, chosen = _choose(latents, values, left, settings, seed)

@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+from torch import nn
 
 from tribetune.adapt.latents import window_latents
 from tribetune.model.tribe import Tribe
@@ -30,3 +31,13 @@ def keeps_r(tribe: Tribe, window: Window) -> bool:
     weights = tribe.subjects.weights[-1].detach()
     r = pearson_r((exact @ weights).cpu(), (fast @ weights).cpu()).nanmean()
     return bool(r > 1 - _MOST_CHANGE)
+
+
+def halve_frozen(model: Tribe) -> None:
+    """Keep the trunk's frozen matrices in bfloat16, in place: what autocast would round them to at every window.
+
+    The checkpoint that shares them is not touched.
+    """
+    for layer in model.trunk.modules():
+        if isinstance(layer, nn.Linear) and not layer.weight.requires_grad:
+            layer.weight = nn.Parameter(layer.weight.to(torch.bfloat16), requires_grad=False)

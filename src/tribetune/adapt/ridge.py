@@ -1,6 +1,5 @@
 """Ridge on the trunk's output, shrunk towards the unseen row: closed form, the penalty chosen by leaving runs out."""
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +13,9 @@ from torch import Tensor
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter, starting_row
 from tribetune.adapt.axes import Axes, principal_axes
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import Latents, residual, sample_folds
+from tribetune.adapt.latents import Latents, sample_folds
 from tribetune.adapt.smoothing import smoothed
+from tribetune.adapt.unseen import content_hash, residual
 from tribetune.windows import Window
 
 PENALTIES = (*np.logspace(-2, 4, 10).tolist(), math.inf)
@@ -27,7 +27,7 @@ INFINITE = "inf"
 CAUTIOUS_PENALTY = 100.0
 """Taken where a single window leaves nothing to choose on."""
 
-_SEARCH_OUTPUTS = 2048
+_SEARCH_OUTPUTS = 512
 """Outputs that one penalty for all is chosen on: a random sample is unbiased."""
 
 _CHUNK = 4096
@@ -74,11 +74,31 @@ class Problem:
     axes: Axes
     left: Float[Tensor, "time output"]
     folds: list[Int[Tensor, " _"]]
+    keep: Callable[[str, Callable[[], Tensor]], Tensor] = lambda _, make: make()
+    """Keeps by name what depends on the axes alone, for the next subject; nothing unless told how."""
 
     def chunks(self) -> Iterator[slice]:
         """Outputs, some at a time."""
         for start in range(0, self.left.shape[1], _CHUNK):
             yield slice(start, start + _CHUNK)
+
+    def solver(self, penalty: float) -> Float[Tensor, "input time"]:
+        """The matrix from data to weights, for the trunk's output as it is."""
+        return self.keep(f"solver {penalty:g}", lambda: _solver(self.axes, penalty))
+
+    def undo(self, fold: Int[Tensor, " _"], penalty: float) -> Callable[[Tensor], Tensor]:
+        """What turns a fold's error within the fit into its error when it is left out: ``(I − H_ff)⁻¹``.
+
+        ``H_ff = b·b'`` is small on one side or the other: ``(I − b·b')⁻¹ = I + b·(I − b'·b)⁻¹·b'``.
+        """
+        axes, name = self.axes, f"undo {penalty:g} {content_hash(fold)}"
+        rows = axes.left[fold] * axes.shrinkage(penalty).sqrt()
+        b = torch.cat([rows, torch.full_like(rows[:, :1], axes.n_samples**-0.5)], 1)
+        if len(b) <= b.shape[1]:
+            whole = self.keep(name, lambda: _inverse_of_rest(b.T))
+            return lambda error: whole @ error
+        inner = self.keep(name, lambda: _inverse_of_rest(b))
+        return lambda error: error + b @ (inner @ (b.T @ error))
 
 
 def fit_ridge(base: Base, windows: Sequence[Window], settings: RidgeSettings, seed: int) -> Adapter:  # noqa: ARG001
@@ -102,17 +122,21 @@ def fit_ridge(base: Base, windows: Sequence[Window], settings: RidgeSettings, se
     start = starting_row(base.tribe, latents[0].bold.shape[1])
     problem = pose(base, latents, start, settings.smoothing_s)
     penalties, chosen = choose_penalties(problem, settings)
-    weights, bias = solve(problem, penalties)
-    tensors = {WEIGHTS: (start[0] + weights).cpu(), BIAS: (start[1] + bias).cpu()}
-    return Adapter("ridge", tensors, chosen=chosen)
+    weights, bias = solve(problem, penalties, start)
+    return Adapter("ridge", {WEIGHTS: weights.cpu(), BIAS: bias.cpu()}, chosen=chosen)
 
 
 def pose(base: Base, latents: Sequence[Latents], start: tuple[Tensor, Tensor], smoothing_s: float = 0.0) -> Problem:
     """The ridge problem of some calibration data: its principal axes are shared by all who saw the same stimulus."""
     values = torch.cat([smoothed(part.values, part.place, smoothing_s) for part in latents])
-    left = torch.cat([smoothed(residual(part, *start), part.place, smoothing_s) for part in latents])
+    left = residual(base, latents, start)
+    if smoothing_s > 0:
+        rows = left.split([len(part.values) for part in latents])
+        left = torch.cat([smoothed(own, part.place, smoothing_s) for own, part in zip(rows, latents, strict=True)])
     folds = [torch.from_numpy(np.flatnonzero(fold)).to(left.device) for fold in sample_folds(latents)]
-    return Problem(base.kept("axes " + content_hash(values), lambda: principal_axes(values)), left, folds)
+    of = content_hash(values)
+    axes = base.kept(f"axes {of}", lambda: principal_axes(values))
+    return Problem(axes, left, folds, lambda name, make: base.kept(f"{name} {of}", make))
 
 
 def choose_penalties(problem: Problem, settings: RidgeSettings) -> tuple[Float[Tensor, " output"], dict]:
@@ -134,7 +158,7 @@ def choose_penalties(problem: Problem, settings: RidgeSettings) -> tuple[Float[T
 
 def _sampled(problem: Problem) -> Problem:
     """The problem of a random sample of the defined outputs: enough to choose one penalty for all of them."""
-    defined = problem.left.isfinite().all(0).nonzero()[:, 0]
+    defined = problem.left.sum(0).isfinite().nonzero()[:, 0]  # what is not finite stays so in a sum
     if len(defined) <= _SEARCH_OUTPUTS:
         return problem
     order = torch.randperm(len(defined), generator=torch.Generator().manual_seed(0))[:_SEARCH_OUTPUTS]
@@ -148,12 +172,11 @@ def left_out_errors(problem: Problem, penalties: Sequence[float]) -> Float[Tenso
     that maps data to fit (Cook & Weisberg 1982 for one sample; the same algebra holds for blocks).
     """
     axes, found = problem.axes, []
-    for penalty in penalties:
-        shrunk = axes.shrinkage(penalty)
-        undo = [_undo(axes, fold, shrunk) for fold in problem.folds]
-        parts = [_errors(axes, problem.left[:, chunk], shrunk, problem.folds, undo) for chunk in problem.chunks()]
-        found.append(torch.cat(parts))
-    return torch.stack(found)
+    for chunk in problem.chunks():
+        centred = problem.left[:, chunk] - problem.left[:, chunk].mean(0)
+        along = axes.left.T @ centred
+        found.append(torch.stack([_errors(problem, centred, along, penalty) for penalty in penalties]))
+    return torch.cat(found, 1)
 
 
 def left_out_residuals(
@@ -174,51 +197,41 @@ def left_out_residuals(
     errors, share = torch.empty_like(problem.left), torch.empty_like(penalties)
     for penalty in penalties.unique().tolist():
         shrunk = axes.shrinkage(penalty)
-        undo = [_undo(axes, fold, shrunk) for fold in problem.folds]
+        undo = [problem.undo(fold, penalty) for fold in problem.folds]
         outputs = (penalties == penalty).nonzero()[:, 0]
         spread = [
             _left_out_variance(axes, fold, shrunk, undone) for fold, undone in zip(problem.folds, undo, strict=True)
         ]
         share[outputs] = torch.cat(spread).mean()
         for chunk in outputs.split(_CHUNK):
-            inside = _inside(axes, problem.left[:, chunk], shrunk)
+            centred = problem.left[:, chunk] - problem.left[:, chunk].mean(0)
+            inside = _inside(axes, centred, axes.left.T @ centred, penalty)
             for fold, undone in zip(problem.folds, undo, strict=True):
                 errors[fold[:, None], chunk] = undone(inside[fold])
     return errors, share
 
 
-def solve(problem: Problem, penalties: Float[Tensor, " output"]) -> tuple[Tensor, Tensor]:
-    """Weights (readout_in, n_outputs) and bias (n_outputs,) of the difference; zero where an output is undefined."""
-    axes = problem.axes
-    weights, bias = [], []
-    for chunk in problem.chunks():
-        left = problem.left[:, chunk]
-        along = axes.left.T @ (left - left.mean(0))
-        scaled = axes.strength[:, None] / (axes.strength[:, None] ** 2 + penalties[chunk] * axes.n_samples) * along
-        found = torch.nan_to_num(axes.right @ scaled) / axes.spread[:, None]
-        weights.append(found)
-        bias.append(torch.nan_to_num(left.mean(0)) - axes.mean @ found)
-    return torch.cat(weights, 1), torch.cat(bias)
+def solve(
+    problem: Problem, penalties: Float[Tensor, " output"], start: tuple[Tensor, Tensor]
+) -> tuple[Float[Tensor, "input output"], Float[Tensor, " output"]]:
+    """Weights and bias; those of the start where an output is undefined."""
+    weights, bias = start[0].clone(), start[1].clone()
+    for penalty in penalties.unique().tolist():
+        outputs = (penalties == penalty).nonzero()[:, 0]
+        whole = len(outputs) == len(penalties)  # slices are views, indices copy
+        for chunk in problem.chunks() if whole else outputs.split(_CHUNK):
+            left = problem.left[:, chunk]
+            found = (problem.solver(penalty) @ left).nan_to_num_()
+            weights[:, chunk] += found
+            bias[chunk] += torch.nan_to_num(left.mean(0)) - problem.axes.mean @ found
+    return weights, bias
 
 
-def content_hash(values: Tensor) -> str:
-    """SHA-256 of a tensor's bits and shape."""
-    array = np.ascontiguousarray(values.detach().cpu().numpy())
-    return hashlib.sha256(array.view(np.uint8).data).hexdigest() + str(array.shape)
-
-
-def _undo(axes: Axes, fold: Tensor, shrunk: Tensor) -> Callable[[Tensor], Tensor]:
-    """What turns a fold's error within the fit into its error when it is left out: ``(I − H_ff)⁻¹``.
-
-    ``H_ff = b·b'`` is small on one side or the other: ``(I − b·b')⁻¹ = I + b·(I − b'·b)⁻¹·b'``.
-    """
-    rows = axes.left[fold] * shrunk.sqrt()
-    b = torch.cat([rows, torch.full_like(rows[:, :1], axes.n_samples**-0.5)], 1)
-    if len(b) <= b.shape[1]:
-        whole = _inverse_of_rest(b.T)
-        return lambda error: whole @ error
-    inner = _inverse_of_rest(b)
-    return lambda error: error + b @ (inner @ (b.T @ error))
+def _solver(axes: Axes, penalty: float) -> Float[Tensor, "input time"]:
+    if math.isinf(penalty):
+        return axes.left.new_zeros(len(axes.right), axes.n_samples)
+    scaled = axes.right * (axes.strength / (axes.strength.square() + penalty * axes.n_samples))
+    return (scaled @ axes.left.T) / axes.spread[:, None]
 
 
 def _inverse_of_rest(b: Float[Tensor, "row column"]) -> Float[Tensor, "column column"]:
@@ -227,10 +240,9 @@ def _inverse_of_rest(b: Float[Tensor, "row column"]) -> Float[Tensor, "column co
     return torch.linalg.inv(rest).to(b.device)
 
 
-def _inside(axes: Axes, left: Tensor, shrunk: Tensor) -> Float[Tensor, "time output"]:
-    """Errors of the fit to all samples."""
-    centred = left - left.mean(0)
-    return centred - axes.left @ (shrunk[:, None] * (axes.left.T @ centred))
+def _inside(axes: Axes, centred: Tensor, along: Tensor, penalty: float) -> Float[Tensor, "time output"]:
+    """Errors of the fit to all samples; ``along`` is the data along every axis."""
+    return torch.addmm(centred, axes.left, axes.shrinkage(penalty)[:, None] * along, alpha=-1)
 
 
 def _left_out_variance(
@@ -242,15 +254,9 @@ def _left_out_variance(
     return undo(undo(squared - inside @ inside).T).diagonal()
 
 
-def _errors(
-    axes: Axes,
-    left: Tensor,
-    shrunk: Tensor,
-    folds: Sequence[Tensor],
-    undo: Sequence[Callable[[Tensor], Tensor]],
-) -> Float[Tensor, " output"]:
-    inside = _inside(axes, left, shrunk)
-    errors = [undone(inside[fold]).square().sum(0) for fold, undone in zip(folds, undo, strict=True)]
+def _errors(problem: Problem, centred: Tensor, along: Tensor, penalty: float) -> Float[Tensor, " output"]:
+    inside = _inside(problem.axes, centred, along, penalty)
+    errors = [problem.undo(fold, penalty)(inside[fold]).square().sum(0) for fold in problem.folds]
     return torch.stack(errors).sum(0)
 
 

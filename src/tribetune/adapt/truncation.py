@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from tribetune.adapt.adapter import BIAS, LEFT, RIGHT
+from tribetune.adapt.descent import Descent
 from tribetune.adapt.low_rank import leading_directions
-from tribetune.adapt.readout import Descent
 
 _FLOOR = 0.01
 """Added to the variance of every direction, in standard deviations of the trunk's output squared."""

@@ -1,0 +1,212 @@
+"""Gradient descent on a readout: standardised, block by block, exact for any order of the blocks."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from tribetune.adapt.axes import standardised
+from tribetune.adapt.latents import Latents
+
+Visit = tuple[Int[Tensor, " _"], float]
+"""Samples of one step, and its learning rate."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Standardisation of the trunk's output, and the largest stable step on it.
+
+    Gradient descent learns directions in the order of their variance; standardising makes that order one of shared
+    variance instead of arbitrary units, so that one learning rate fits every checkpoint.
+
+    Attributes
+    ----------
+    mean, spread : Tensor of shape (readout_in,)
+    step : float
+        The step at which descent on the steepest block is neutral, 1 / λ_max; steps below twice this converge.
+    """
+
+    mean: Float[Tensor, " readout"]
+    spread: Float[Tensor, " readout"]
+    step: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How one readout is trained.
+
+    Attributes
+    ----------
+    rate : float
+        Learning rate relative to `Scale.step`; full from the first step on, falling linearly, never zero.
+    epochs : int
+    block : int
+        Samples per step.
+    seed : int
+    warm_up : int
+        Steps in which the learning rate rises to what it falls from.
+    correlation : float
+        Weight of the correlation in the loss.
+    average : bool
+        Whether the readout is the mean of those after every visit.
+    """
+
+    rate: float
+    epochs: int
+    block: int
+    seed: int
+    warm_up: int = 0
+    correlation: float = 0.0
+    average: bool = False
+
+
+class Descent:
+    """A readout being trained, in standardised coordinates.
+
+    Parameters
+    ----------
+    weights, bias : Tensor of shape (readout_in, n_outputs) and (n_outputs,)
+        Where it starts.
+    scale : Scale
+        Of the trunk's output.
+    correlation : float
+        Weight of the correlation in the loss, see `towards_correlation`.
+    pace : float or Tensor of shape (n_outputs,)
+        What every step is multiplied by, one for all outputs or each its own.
+    """
+
+    def __init__(
+        self, weights: Tensor, bias: Tensor, scale: Scale, correlation: float = 0.0, pace: float | Tensor = 1.0
+    ) -> None:
+        self.scale, self.correlation, self.pace = scale, correlation, pace
+        self.weights = weights * scale.spread[:, None]
+        self.bias = bias + scale.mean @ weights
+
+    def predict(self, values: Float[Tensor, "time readout"]) -> Float[Tensor, "time output"]:
+        """Predicted BOLD for the trunk's output."""
+        return (values - self.scale.mean) / self.scale.spread @ self.weights + self.bias
+
+    def visit(
+        self, values: Float[Tensor, "time readout"], bold: Float[Tensor, "time output"], blocks: Sequence[Visit]
+    ) -> None:
+        """One step per block on the loss of each output; an undefined output stays where it is."""
+        self.steps(*self.error(values, bold), blocks, bold)
+
+    def error(
+        self, values: Float[Tensor, "time readout"], bold: Float[Tensor, "time output"]
+    ) -> tuple[Float[Tensor, "time readout"], Float[Tensor, "time output"]]:
+        """Standardised values, and the error of the prediction; none where an output is undefined."""
+        standard = (values - self.scale.mean) / self.scale.spread
+        return standard, torch.nan_to_num(torch.addmm(self.bias, standard, self.weights).sub_(bold))
+
+    def steps(
+        self,
+        standard: Float[Tensor, "time readout"],
+        error: Float[Tensor, "time output"],
+        blocks: Sequence[Visit],
+        bold: Float[Tensor, "time output"] | None = None,
+    ) -> None:
+        """A step per block, one after the other, against the gradient that its error has after those before it.
+
+        A step changes the weights by a product with as many columns as its block has samples: what it does to the error
+        of later blocks is known without it, and the weights, by far the largest thing here, are changed only once.
+        """
+        order = torch.cat([rows for rows, _ in blocks])
+        standard, moved, first = standard[order], error[order], 0
+        near = standard @ standard.T + 1  # the ones are the bias
+        for rows, rate in blocks:
+            stop = first + len(rows)
+            found = moved[first:stop]
+            if first:
+                found.addmm_(near[first:stop, :first], moved[:first], alpha=-1)
+            if self.correlation and bold is not None:
+                found.copy_(towards_correlation(found, bold[rows], self.correlation))
+            found.mul_(rate * self.scale.step / len(rows) * self.pace)
+            first = stop
+        self.weights.addmm_(standard.T, moved, alpha=-1)
+        self.bias.sub_(moved.sum(0))
+
+    def pull(self, error: Float[Tensor, "time output"]) -> Float[Tensor, "time readout"]:
+        """The gradient of half the squared error with respect to the trunk's output."""
+        return error @ self.weights.T / self.scale.spread
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Weights and bias for the trunk's output as it is."""
+        weights = self.weights / self.scale.spread[:, None]
+        return weights, self.bias - self.scale.mean @ weights
+
+
+def towards_correlation(
+    error: Float[Tensor, "time output"], bold: Float[Tensor, "time output"], weight: float
+) -> Float[Tensor, "time output"]:
+    """What takes the error's place where a share of the loss is one minus Pearson's r of each output.
+
+    The gradient of ``1 − r`` with respect to the prediction, times the standard deviations of prediction and BOLD so
+    that its size is that of the squared error's: ``β·(ŷ − mean) − (y − mean)`` with β the slope of BOLD on prediction.
+    """
+    predicted = bold + error
+    x, y = predicted - predicted.mean(0), bold - bold.mean(0)
+    power = x.square().sum(0)
+    slope = torch.where(power > 0, (x * y).sum(0) / power, 0.0)
+    return torch.nan_to_num((1 - weight) * error + weight * (slope * x - y))
+
+
+def descend(
+    latents: Sequence[Latents], start: tuple[Tensor, Tensor], plan: Schedule, pace: float | Tensor = 1.0
+) -> Descent:
+    """Train a readout on windows that have been through the trunk; each sample is visited once per epoch."""
+    descent = Descent(*start, scale_of(latents, plan.block), plan.correlation, pace)
+    lengths = [len(part.values) for part in latents]
+    totals = [torch.zeros_like(part) for part in (descent.weights, descent.bias)] if plan.average else []
+    for _, window, blocks in visits([lengths] * plan.epochs, plan):
+        descent.visit(latents[window].values, latents[window].bold, blocks)
+        for total, part in zip(totals, (descent.weights, descent.bias), strict=False):
+            total.add_(part)
+    if totals:
+        descent.weights, descent.bias = (total / (plan.epochs * len(lengths)) for total in totals)
+    return descent
+
+
+def scale_of(latents: Sequence[Latents], block: int) -> Scale:
+    """Standardise over all samples; the stable step comes from the steepest block."""
+    values = torch.cat([part.values for part in latents])
+    mean, spread, _ = standardised(values)
+    steepest = 1.0
+    for part in latents:
+        for rows in torch.arange(len(part.values)).split(block):
+            standard = (part.values[rows] - mean) / spread
+            small = standard @ standard.T + 1  # the ones are the bias; same eigenvalues as the larger Gram matrix
+            steepest = max(steepest, float(torch.linalg.eigvalsh(small.cpu())[-1]) / len(rows))
+    return Scale(mean, spread, 1 / steepest)
+
+
+def visits(lengths: Sequence[Sequence[int]], plan: Schedule) -> Iterator[tuple[int, int, list[Visit]]]:
+    """Every visit to a window, and the blocks of its samples with their learning rates, in a seeded order.
+
+    Parameters
+    ----------
+    lengths : sequence of sequence of int
+        Samples of every window, for each epoch.
+    plan : Schedule
+
+    Yields
+    ------
+    int, int, list of (Tensor, float)
+        Epoch, window, and its blocks.
+    """
+    rng = np.random.default_rng(plan.seed)
+    total, done = sum(-(-length // plan.block) for windows in lengths for length in windows), 0
+    for epoch, windows in enumerate(lengths):
+        for window in rng.permutation(len(windows)):
+            blocks = torch.arange(windows[window]).split(plan.block)
+            rates = [_rate(plan, done + k, total) for k in range(len(blocks))]
+            yield epoch, int(window), list(zip([blocks[k] for k in rng.permutation(len(blocks))], rates, strict=True))
+            done += len(blocks)
+
+
+def _rate(plan: Schedule, step: int, total: int) -> float:
+    """Learning rate of a step: it rises in the warm-up and falls all along."""
+    return plan.rate * (1 - step / total) * min(1.0, (step + 1) / (plan.warm_up + 1))
