@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tribetune.cli.table import methods_table, print_json, print_result, with_interval
+from tribetune.cli.cells import with_interval
+from tribetune.cli.table import methods_table, print_json, print_result
 
 NAN = float("nan")
 
@@ -108,3 +109,54 @@ def test_a_difference_from_another_baseline_has_a_column_where_there_is_one():
     assert "Δ nuisance" not in plain
     assert "Δ nuisance" in more
     assert "+.021 [+.010, +.033]" in more
+
+
+def sure(method, **changed):
+    told = {"p": 0.001, "n_significant": 817, "n_tested": 18_848, "ceiling_kind": "repeat", "ceiling": 0.31}
+    told |= {"n_ceiling": 9_012, "normalised": 0.622, "n_normalised": 9_012, "n_samples": 1_480, "n_effective": 124.2}
+    told |= {"retrieval_top_1": 0.11, "retrieval_median_percentile": 78.4, "retrieval_n": 48.0, "null_95": 0.025}
+    return row(method, **told | changed)
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def test_every_score_stands_beside_its_chance_its_ceiling_its_retrieval_and_its_n(capsys, narrow):
+    print_result(Found([UNDEFINED, sure("readout"), sure("lora", p=0.213, mean_r=0.0871)]), as_json=False)
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    line = next(
+        line for line in shown.splitlines() if line.strip().startswith("lora") and ".087" in line and ".213" in line
+    )
+    for wanted in (".025", ".62", "78", "1,480"):
+        assert wanted in line, wanted
+    for wanted in ("[.090, .120]", "of 18,848", "(124)", "9,012 outputs whose", "(repeat)", "among all 48"):
+        assert wanted in shown, wanted
+
+
+def test_what_cannot_be_told_is_a_dash_and_not_a_number(capsys, narrow):
+    nothing = {"ceiling_kind": "none", "ceiling": None, "normalised": None, "n_normalised": 0}
+    print_result(Found([sure("readout", interval=[NAN, NAN], p=NAN, **nothing)]), as_json=False)
+    shown = capsys.readouterr().out
+    assert "nan" not in shown.lower()
+    assert "[–]" in shown
+    assert "ceiling:" not in shown
+
+
+def test_every_set_of_modalities_is_a_row_with_the_models_side_by_side(capsys, narrow):
+    def parts(first):
+        found = {"text+audio": (first, 0.04), "text": (0.06, 0.031), "audio": (0.05, -0.002)}
+        return [{"from": name, "mean_r": r, "contribution": part} for name, (r, part) in found.items()]
+
+    rows = [sure("zero-shot", modalities=parts(0.07)), sure("fir"), sure("readout", modalities=parts(0.11))]
+    print_result(Found(rows), as_json=False)
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    (line,) = [line for line in shown.splitlines() if line.strip().startswith("text+audio")]
+    assert line.split() == ["text+audio", ".070", "+.040", ".110", "+.040"]
+    (line,) = [line for line in shown.splitlines() if line.strip().startswith("audio")]
+    assert line.split()[2] == "-.002"
+    assert "The parts add up" in " ".join(shown.split())

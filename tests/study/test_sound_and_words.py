@@ -16,6 +16,7 @@ from tribetune.model.checkpoint import save_checkpoint
 from tribetune.model.tribe import Tribe, TribeConfig
 from tribetune.stimulus.timeline import timeline_of_files
 from tribetune.study.adapt import adapt
+from tribetune.study.rescore import rescore
 from tribetune.windows import without_bold
 
 WORDS, N_RUNS, LENGTH_S, HZ = ("red", "dog", "house", "rain", "two", "men"), 2, 120, 8000
@@ -93,6 +94,37 @@ def test_a_unique_contribution_is_what_predicting_without_it_loses(result, heard
         found = scores["zero_shot_unique_audio"]
     # the run's last seconds and the detrending of its BOLD are not repeated here
     np.testing.assert_allclose(found, r(["text", "audio"]) - r(["text"]), atol=0.05)
+
+
+def test_every_set_of_modalities_has_its_score_and_its_part_per_parcel(result):
+    with (result.folder / "modalities.tsv").open() as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert {row["method"] for row in rows} == {"zero-shot", "gain"}
+    of_all = {row["from"]: row for row in rows if (row["method"], row["parcel"]) == ("gain", "all outputs")}
+    assert list(of_all) == ["text+audio", "text", "audio"]
+    assert {row["kind"] for row in of_all.values()} == {"shared", "unique"}
+    assert sum(float(row["contribution"]) for row in of_all.values()) == pytest.approx(
+        float(of_all["text+audio"]["mean_r"]), abs=1e-5
+    )
+    told = {row["method"]: row for row in result.rows}["gain"]
+    assert told["mean_r"] == pytest.approx(float(of_all["text+audio"]["mean_r"]), abs=1e-5)
+    assert [row["from"] for row in told["modalities"]] == list(of_all)
+    assert {row["parcel"] for row in told["modalities"]} == {"all outputs"}
+    with np.load(result.folder / "scores.npz") as scores:
+        parts = [scores[f"gain_{name}"] for name in ("shared_text+audio", "unique_text", "unique_audio")]
+        np.testing.assert_allclose(np.sum(parts, axis=0), scores["gain_r_text+audio"], atol=1e-6)
+
+
+def test_scores_of_every_set_are_found_again_from_what_was_saved(result):
+    assert rescore(result.folder).rows == result.rows
+
+
+def test_one_modality_has_nothing_to_be_taken_from_and_words_for_it(heard_folder, tmp_path):
+    wanted = ["evaluation.unique_contribution=true", "features.modalities=[text]", "adaptation.method=zero-shot"]
+    found = adapt(str(heard_folder / "recipe.yaml"), wanted, tmp_path / "run")
+    assert "modalities" not in found.rows[0]
+    assert any("Unique contributions are not defined" in note and "only text" in note for note in found.notes)
+    assert not (found.folder / "modalities.tsv").exists()
 
 
 def test_parcels_have_it_too_and_without_the_option_nobody_has(result, heard_folder, tmp_path):

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
+from tribetune.cli.cells import with_interval
 from tribetune.cli.command import command
 from tribetune.cli.options import AsJson
 from tribetune.cli.stderr import shown_progress
-from tribetune.cli.table import print_json, print_lines, with_interval
+from tribetune.cli.table import print_json, print_lines
 
 
 def register(app: typer.Typer) -> None:

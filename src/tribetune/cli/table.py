@@ -1,17 +1,17 @@
 """Results on stdout: the table of methods with its verdict, or the same as JSON."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import typer
 
+from tribetune.cli.cells import UNDEFINED, count, score, seconds, with_interval
+
 if TYPE_CHECKING:
     from rich.table import Table
 
-UNDEFINED = "not defined"
 AGAINST = {"zero_shot": "zero-shot", "fir": "FIR", "banded": "banded", "nuisance": "nuisance", "others": "others"}
 """Baselines that a difference is shown from, and the head of its column."""
 
@@ -51,9 +51,17 @@ def print_result(result: Result, as_json: bool, picture: Path | None = None) -> 
         return
     from rich.console import Console
 
+    from tribetune.cli.beside import tables_beside
+
     console = Console(highlight=False, markup=False, soft_wrap=False)
     console.print(methods_table(result.rows, wide=console.width >= WIDE))
-    for line in (*_how_to_read(result.rows), *result.notes):
+    for line in _how_to_read(result.rows):
+        console.print(line, style="dim")
+    for table, lines in tables_beside(result.rows):
+        console.print(table)
+        for line in lines:
+            console.print(line, style="dim")
+    for line in result.notes:
         console.print(line, style="dim")
     console.print(f"\n{result.verdict}\n", style="bold")
     for what, where in saved.items():
@@ -79,18 +87,6 @@ def print_lines(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     Console(highlight=False, markup=False).print(table)
 
 
-def with_interval(found: Mapping[str, Any] | None, sign: str = "", between: str = " ") -> str:
-    """A mean r, or a difference of two where ``sign`` is "+", with its interval; a dash where there is none."""
-    if found is None:
-        return "–"
-    if found["mean"] is None or math.isnan(found["mean"]):
-        return UNDEFINED.replace(" ", between)
-    if any(end is None or math.isnan(end) for end in found["interval"]):
-        return f"{_score(found['mean'], sign)}{between}[–]"
-    low, high = (_score(end, sign) for end in found["interval"])
-    return f"{_score(found['mean'], sign)}{between}[{low}, {high}]"
-
-
 def methods_table(rows: Sequence[Mapping[str, Any]], wide: bool) -> "Table":
     """The table of methods: one row each, numbers to the right; narrow, an interval goes below its difference."""
     from rich import box
@@ -112,36 +108,13 @@ def _cells(row: Mapping[str, Any], against: Sequence[str], between: str) -> tupl
     undefined = UNDEFINED.replace(" ", "\n")
     return (
         row["method"],
-        _count(row["calibration_minutes"]),
-        _count(row["trained_parameters"]),
-        _seconds(row["seconds"]),
-        _score(row["mean_r"]) if defined else undefined,
-        _score(row["mean_r_selected"]) if defined else undefined,
+        count(row["calibration_minutes"]),
+        count(row["trained_parameters"]),
+        seconds(row["seconds"]),
+        score(row["mean_r"]) if defined else undefined,
+        score(row["mean_r_selected"]) if defined else undefined,
         *(with_interval(row.get(f"delta_{name}"), "+", between) for name in against),
     )
-
-
-def _count(value: float | None) -> str:
-    """Three digits are enough to compare: 5.24 M, 166 k, 12.4."""
-    if value is None or math.isnan(value):
-        return "–"
-    for size, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= 0.9995 * size:
-            return f"{value / size:.3g}{letter}"
-    return f"{value:.3g}"
-
-
-def _seconds(value: float | None) -> str:
-    if value is None or math.isnan(value):
-        return "–"
-    return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
-
-
-def _score(value: float | None, sign: str = "") -> str:
-    """Pearson's r without its leading zero, as journals print it."""
-    if value is None or math.isnan(value):
-        return UNDEFINED.replace(" ", "\n")
-    return format(value, f"{sign}.3f").replace("0.", ".", 1)
 
 
 def _how_to_read(rows: Sequence[Mapping[str, Any]]) -> list[str]:

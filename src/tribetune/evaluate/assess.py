@@ -35,6 +35,7 @@ class Assessment:
         Effective samples.
     retrieval : dict
         ``top_1``, ``median_percentile`` and ``n`` of segments; empty where there are fewer than two.
+    n_samples : int
     """
 
     chance: Chance
@@ -45,6 +46,7 @@ class Assessment:
     interval: Float[np.ndarray, "2 output"]
     effective: Float[np.ndarray, " output"]
     retrieval: dict[str, float]
+    n_samples: int
 
     @property
     def n_tested(self) -> int:
@@ -84,6 +86,7 @@ def assess(
         score_intervals(predicted, held_out, Resampling(scheme.block, scheme.draws, scheme.seed)),
         effective_samples(predicted, held_out.bold, held_out.runs),
         _retrieval(predicted, held_out, counted, segment),
+        len(predicted),
     )
 
 

@@ -21,6 +21,11 @@ class Parcels:
     names: tuple[str, ...]
     sets: Bool[np.ndarray, "parcel output"]
 
+    @property
+    def first(self) -> "Parcels":
+        """The first one alone."""
+        return Parcels(self.names[:1], self.sets[:1])
+
 
 def parcels_of_labels(labels: Sequence[str]) -> Parcels:
     """One parcel per label in order of appearance; outputs without a label belong to none."""

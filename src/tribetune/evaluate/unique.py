@@ -1,9 +1,17 @@
-"""What each modality alone contributes: scores with all modalities, less those without it."""
+"""What each set of modalities predicts, and what of it is one modality's own or shared by several."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
+import torch
 from jaxtyping import Float
+from torch import Tensor
+
+from tribetune.scores import PearsonR
+
+Subset = tuple[str, ...]
+"""Modalities in the order of the whole set."""
 
 PRIMARIES = ("text", "audio", "video")
 """Modalities that are red, green and blue, in this order."""
@@ -12,35 +20,77 @@ _BRIGHTEST = 99.0
 """Percentile of unique contributions that is drawn at full brightness."""
 
 
-def subsets_needed(modalities: Sequence[str]) -> list[frozenset[str]]:
-    """Sets of modalities to predict from: all of them, and all but each; nothing is predicted from none."""
-    everything = frozenset(modalities)
-    return [everything, *(everything - {name} for name in modalities if len(everything) > 1)]
+def subsets(modalities: Sequence[str]) -> list[Subset]:
+    """Every set of modalities to predict from, the largest first; nothing is predicted from none."""
+    return [some for size in range(len(modalities), 0, -1) for some in combinations(modalities, size)]
 
 
-def unique_contribution(
-    scores: Mapping[frozenset[str], Float[np.ndarray, " output"]], modalities: Sequence[str]
-) -> dict[str, Float[np.ndarray, " output"]]:
-    """Drop of the encoding score when a modality is taken away: ``r(all) - r(all but it)``.
+def contributions(scores: Mapping[Subset, Float[np.ndarray, " output"]]) -> dict[Subset, Float[np.ndarray, " output"]]:
+    """The encoding score with all modalities, parted into what each alone adds and what each group of them shares.
 
     Parameters
     ----------
-    scores : mapping of set of modalities to array of shape (n_outputs,)
-        Held-out r of predictions from these modalities, on the same samples; those of `subsets_needed`.
-    modalities : sequence of str
+    scores : mapping of modalities to array of shape (n_outputs,)
+        Held-out r of predictions from each of `subsets`, on the same samples.
 
     Returns
     -------
-    dict of modality to array of shape (n_outputs,)
-        Negative where predictions are better without it; NaN where either score is undefined.
+    dict of modalities to array of shape (n_outputs,)
+        Of one modality, its unique contribution ``r(all) - r(all but it)``; of several, what any of them can give and
+        nothing else can: of two, ``r(one) + r(other) - r(both)`` beside the rest. All of them add up to r(all). A model
+        was not fitted again for each set, and r is no variance, so that a part may be negative: the set predicts better
+        than its members would by themselves, or worse than without one. NaN where a score of it is undefined.
 
     Raises
     ------
     KeyError
         If the scores of a subset are missing.
+
+    Notes
+    -----
+    Commonality analysis (Newton and Spurrell 1967; de Heer et al. 2017 part explained variance in this way), with r
+    of no modality taken as 0: ``Σ over K in the set of (-1)^(|K| + 1) r(K and all that is not in the set)``.
     """
-    everything = frozenset(modalities)
-    return {name: scores[everything] - scores[everything - {name}] for name in modalities}
+    everything = max(scores, key=len)
+
+    def r(names: set[str]) -> Float[np.ndarray, " output"] | float:
+        return scores[tuple(name for name in everything if name in names)] if names else 0.0
+
+    found = {}
+    for subset in subsets(everything):
+        rest = set(everything) - set(subset)
+        terms = [-r(rest), *((-1) ** (len(some) + 1) * r(rest | set(some)) for some in subsets(subset))]
+        found[subset] = np.asarray(sum(terms))
+    return found
+
+
+class Contributions(PearsonR):
+    """Streaming `contributions` of predictions from every set of modalities, each run z-scored on its own.
+
+    Parameters
+    ----------
+    modalities : sequence of str
+    n_outputs : int
+    n_runs : int
+        Runs that are told apart.
+    """
+
+    def __init__(self, modalities: Sequence[str], n_outputs: int, n_runs: int = 1) -> None:
+        self.subsets = subsets(modalities)
+        super().__init__(len(self.subsets) * n_outputs, n_runs)
+
+    def update(
+        self, predicted: Tensor, measured: Tensor, mask: Tensor | None = None, runs: Tensor | None = None
+    ) -> None:
+        """Add predictions of shape (..., n_subsets, n_outputs), in the order of ``subsets``; else as `PearsonR`."""
+        beside = measured.unsqueeze(-2).expand_as(predicted)
+        super().update(predicted.flatten(-2), beside.flatten(-2), mask, runs)
+
+    def compute(self) -> Tensor:
+        """Contributions of shape (n_subsets, n_outputs), in the order of ``subsets``."""
+        r = super().compute().reshape(len(self.subsets), -1)
+        found = contributions(dict(zip(self.subsets, r.cpu().numpy(), strict=True)))
+        return torch.from_numpy(np.stack([found[subset] for subset in self.subsets])).to(r.device)
 
 
 def modality_colours(unique: Mapping[str, Float[np.ndarray, " output"]]) -> Float[np.ndarray, "output 3"]:

@@ -163,8 +163,8 @@ class Evaluation(Section):
     """Principal components of each modality that ``fir`` and ``banded`` use, fitted on training runs; all features when
     left out."""
     unique_contribution: bool = False
-    """Whether zero-shot and adapted models are also scored with each modality taken away, which costs a prediction of
-    the test per modality."""
+    """Whether zero-shot and adapted models are also scored with every set of modalities: what each alone adds, and what
+    they share. Of three modalities it costs six more predictions of the test per model, and three times the disk."""
     bootstrap_draws: Annotated[int, Field(ge=100)] = 1000
     bootstrap_block_s: Positive = 30.0
     native_t_r: bool = False

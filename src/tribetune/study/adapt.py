@@ -36,7 +36,7 @@ from tribetune.study.provenance import provenance
 from tribetune.study.scoring import Fitted, save_scores, score_all
 from tribetune.study.settings import plain_settings
 from tribetune.study.stages import Stages, check_run, open_run
-from tribetune.study.unique import without_each
+from tribetune.study.unique import from_subsets
 from tribetune.windows import joined_how
 
 
@@ -179,7 +179,7 @@ def _baselines(study: Prepared, folder: Stages, progress: Progress) -> Fitted:
         fitted.calibration_scores.append(arrays["calibration"])
         if "zero-shot" in wanted or study.recipe.adaptation.method == "zero-shot":
             fitted.predicted["zero-shot"], fitted.costs["zero-shot"] = arrays["test"], Cost(0.0, 0, seconds)
-            fitted.add_without("zero-shot", arrays)
+            fitted.add_from_some("zero-shot", arrays)
     else:
         fitted.missing["zero-shot"] = "the checkpoint has no unseen row for these outputs"
         fitted.costs["zero-shot"] = Cost(0.0, 0, 0.0)
@@ -202,7 +202,7 @@ def _zero_shot(study: Prepared) -> dict[str, np.ndarray]:
     predict = partial(_predicted, study, study.tribe, None, trunk=study.trunk)
     test = [predict(part) for part in study.split.test]
     made = {"test": np.concatenate(test), "calibration": zero_shot_calibration(study)}
-    return made | without_each(study, predict)
+    return made | from_subsets(study, predict)
 
 
 def _adapted(study: Prepared, folder: Stages, fitted: Fitted, wanted: Wanted, progress: Progress) -> None:
@@ -222,11 +222,11 @@ def _adapted(study: Prepared, folder: Stages, fitted: Fitted, wanted: Wanted, pr
         for part, values in zip(study.split.test, parts, strict=True):
             stem = f"{part.aligned.label}_desc-{method}"
             write_prediction(values, study.recipe.data.space, folder.path / "predictions", stem, _stated(study, part))
-        return {"test": np.concatenate(parts)} | without_each(study, of_part)
+        return {"test": np.concatenate(parts)} | from_subsets(study, of_part)
 
     predicted, _ = folder.stage(f"predict-{method}", predict)
     fitted.predicted[method] = predicted["test"]
-    fitted.add_without(method, predicted)
+    fitted.add_from_some(method, predicted)
     fitted.costs[method] = Cost(study.calibration_minutes, int(arrays["n_weights"]), seconds)
 
 

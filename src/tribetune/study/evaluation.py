@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tribetune.evaluate.assess import Assessment, assess, shuffled_runs
-from tribetune.evaluate.bootstrap import Bootstrap, HeldOut, bootstrap_scores
+from tribetune.evaluate.bootstrap import Bootstrap, bootstrap_scores
 from tribetune.evaluate.ceilings import Ceiling
 from tribetune.evaluate.parcels import Parcels, set_means
 from tribetune.evaluate.permutation import Scheme, permutation_test
@@ -18,8 +18,10 @@ from tribetune.evaluate.table import ALL, BASELINES
 from tribetune.files import write_text
 from tribetune.study.areas import AUDITORY, VENTRICLES, VISUAL, areas
 from tribetune.study.ceiling import study_ceiling
+from tribetune.study.clock import Clock
 from tribetune.study.others import Others, shows
 from tribetune.study.prepare import Prepared
+from tribetune.study.unique import ByModality
 
 EVERYWHERE, CHOSEN, SHUFFLED = "all outputs", "chosen outputs", "shuffled runs"
 
@@ -28,27 +30,6 @@ _NEAREST_S = 20.0
 
 _SEGMENT_S = 10.0
 """Length of the segments that are retrieved."""
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Held-out data as they are scored.
-
-    Attributes
-    ----------
-    held_out : HeldOut
-    predicted : mapping of method to array of shape (n_samples, n_outputs)
-    step_s : float
-        Seconds from sample to sample.
-    """
-
-    held_out: HeldOut
-    predicted: Mapping[str, np.ndarray]
-    step_s: float
-
-    def samples(self, seconds: float) -> int:
-        """A duration in samples, at least one."""
-        return max(1, round(seconds / self.step_s))
 
 
 @dataclass(frozen=True)
@@ -65,8 +46,8 @@ class Evaluation:
         Scores and their draws with parcels as sets.
     shuffled : mapping of method to (float, float, int)
         Mean r, p-value and outputs of predictions beside another stimulus' BOLD; empty where the test shows but one.
-    unique : mapping of method to mapping of modality to array of shape (n_outputs,)
-        Unique contributions, where the recipe asks for them.
+    modalities : mapping of method to ByModality
+        What models predict from every set of modalities, where the recipe asks for it.
     """
 
     assessed: Mapping[str, Assessment]
@@ -74,7 +55,7 @@ class Evaluation:
     parcels: Parcels
     by_parcel: Bootstrap
     shuffled: Mapping[str, tuple[float, float, int]]
-    unique: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    modalities: Mapping[str, ByModality] = field(default_factory=dict)
 
     def beside(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Rows of the table, those with a score beside their p-value, discoveries, ceiling and retrieval."""
@@ -85,14 +66,22 @@ class Evaluation:
         means, counts = set_means(np.where(ceiling.above_zero, ceiling.r, np.nan), self.parcels)
         normalised, n_normalised = set_means(ceiling.normalised(self.by_parcel.scores[method]), self.parcels)
         told: dict[str, Any] = {"p": float(found.set_p[0]), "n_significant": found.n_significant}
-        told |= {"n_tested": found.n_tested, "ceiling_kind": ceiling.kind}
+        told |= {"n_tested": found.n_tested, "n_samples": found.n_samples, "n_effective": self.effective(method)}
+        told |= {"ceiling_kind": ceiling.kind}
         told |= {"ceiling": float(means[0]) if counts[0] else None, "n_ceiling": int(counts[0])}
         told |= {"normalised": float(normalised[0]) if n_normalised[0] else None, "n_normalised": int(n_normalised[0])}
-        told |= {f"unique_{name}": float(set_means(r, self.parcels)[0][0]) for name, r in self._unique(method)}
+        if method in self.modalities:
+            told |= {f"unique_{name}": float(set_means(r, self.parcels)[0][0]) for name, r in self._unique(method)}
+            told |= {"modalities": self.modalities[method].rows(self.parcels.first)}
         return told | {f"retrieval_{name}": value for name, value in found.retrieval.items()}
 
+    def effective(self, method: str) -> float:
+        """Effective samples of the median output in the means."""
+        effective = self.assessed[method].effective[self.parcels.sets[0]]
+        return float(np.median(effective)) if len(effective) else float("nan")
+
     def _unique(self, method: str) -> Iterable[tuple[str, np.ndarray]]:
-        return self.unique.get(method, {}).items()
+        return self.modalities[method].unique.items() if method in self.modalities else ()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What ``scores.npz`` gains, per output."""
@@ -101,8 +90,14 @@ class Evaluation:
             name = method.replace("-", "_")
             arrays |= {f"{name}_p": found.chance.p, f"{name}_q": found.q, f"{name}_null_95": found.chance.null_95}
             arrays |= {f"{name}_r2": found.r2, f"{name}_interval": found.interval}
-            arrays |= {f"{name}_unique_{modality}": r for modality, r in self._unique(method)}
+            if method in self.modalities:
+                arrays |= {f"{name}_{key}": values for key, values in self.modalities[method].arrays().items()}
         return arrays
+
+    def modality_rows(self) -> list[dict[str, Any]]:
+        """A row of ``modalities.tsv`` per method, set of modalities and parcel."""
+        found = self.modalities.items()
+        return [{"method": method, **row} for method, one in found for row in one.rows(self.parcels)]
 
     def rows(self) -> list[dict[str, Any]]:
         """A row of ``scores.tsv`` per method and parcel."""
@@ -165,20 +160,15 @@ def evaluate(
 
 
 def _notes(found: Evaluation, clock: Clock, bootstrap: Bootstrap, adapted: Sequence[str]) -> list[str]:
-    """What a reader of the table must know, a sentence each: significance, ceiling, controls, resolution."""
-    tested = {method: one for method, one in found.assessed.items() if one.n_tested}
-    counts = ", ".join(f"{method} in {one.n_significant:,} of {one.n_tested:,}" for method, one in tested.items())
-    notes = [f"Outputs above chance (circular shifts, false discovery rate 5 %): {counts}."] if counts else []
-    notes += [_ceiling_note(found.ceiling, found.parcels), *_control_notes(found)]
+    """What a reader of the table must know, a sentence each: ceiling, controls, resolution."""
+    notes = [_ceiling_note(found.ceiling, found.parcels), *_control_notes(found)]
     main = adapted[0] if adapted else next(iter(found.assessed))
     others = [name for name in BASELINES if name in bootstrap.scores and name != main]
     apart = {
         name: smallest_difference(bootstrap.draws[main][:, ALL] - bootstrap.draws[name][:, ALL]) for name in others
     }
-    effective = found.assessed[main].effective[bootstrap.sets[ALL]]
-    typical = float(np.median(effective)) if len(effective) else float("nan")
     minutes = len(clock.held_out.runs) * clock.step_s / 60
-    return [*notes, resolution(minutes, typical, main, apart)]
+    return [*notes, resolution(minutes, found.effective(main), main, apart)]
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -16,8 +16,8 @@ from tribetune.evaluate.bootstrap import (
 )
 from tribetune.evaluate.selection import select_outputs
 from tribetune.progress import Progress
+from tribetune.study.clock import on_clock
 from tribetune.study.prepare import Prepared
-from tribetune.study.scoring import on_clock
 from tribetune.study.stages import RunFolder
 from tribetune.study.sweep import Point, Refitter
 

@@ -14,12 +14,11 @@ from tribetune.evaluate.resampling import Resampling, score_intervals
 from tribetune.evaluate.selection import select_outputs
 from tribetune.evaluate.table import Cost, table_rows, verdict
 from tribetune.files import whole, write_json
-from tribetune.study.evaluation import Clock, Evaluation, evaluate, write_rows
-from tribetune.study.native import at_own_t_r
+from tribetune.study.clock import Clock, on_clock
+from tribetune.study.evaluation import Evaluation, evaluate, write_rows
 from tribetune.study.others import Others
 from tribetune.study.prepare import Prepared
-from tribetune.study.unique import draw_unique, of_stage, unique_scores
-from tribetune.timing import OUTPUT_HZ
+from tribetune.study.unique import ByModality, by_modality, draw_unique, modalities_of, of_stage, unique_note
 
 INTERVAL_DRAWS = 200
 """For the interval of each output's r, of which only the spread is taken: 200 draws know it to 5 %."""
@@ -29,20 +28,20 @@ INTERVAL_DRAWS = 200
 class Fitted:
     """Methods fitted so far: their held-out predictions and costs, why a method has none; and the other subjects.
 
-    ``without`` holds each method's predictions without each modality, where the recipe asks for them.
+    ``from_some`` holds each method's predictions from every set of modalities but all, where the recipe asks for them.
     """
 
     others: Callable[[], Others]
-    without: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    from_some: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     predicted: dict[str, np.ndarray] = field(default_factory=dict)
     costs: dict[str, Cost] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     calibration_scores: list[np.ndarray] = field(default_factory=list)
 
-    def add_without(self, method: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Take a stage's predictions without each modality, where it has any."""
+    def add_from_some(self, method: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take a stage's predictions from sets of modalities, where it has any."""
         if found := of_stage(arrays):
-            self.without[method] = found
+            self.from_some[method] = found
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,9 @@ def score_all(study: Prepared, fitted: Fitted, adapted: Sequence[str]) -> Scored
     """The table and its verdict, from held-out BOLD and what is predicted; notes go to the study's."""
     clock, bootstrap, nulls = _scored(study, fitted)
     found = evaluate(study, clock, bootstrap, fitted.others, adapted)
-    found = replace(found, unique={method: _unique(study, fitted, clock, method) for method in fitted.without})
+    found = replace(found, modalities=_modalities(study, fitted, clock))
+    study.notes.extend(unique_note(study))
+
     rows = found.beside(table_rows(bootstrap, fitted.costs, fitted.missing, nulls))
     block = clock.samples(study.recipe.evaluation.bootstrap_block_s)
     resampling = Resampling(block, INTERVAL_DRAWS, study.recipe.seed)
@@ -93,19 +94,12 @@ def _scored(study: Prepared, fitted: Fitted) -> tuple[Clock, Bootstrap, dict[str
     return clock, bootstrap, nulls
 
 
-def on_clock(study: Prepared, predicted: Mapping[str, np.ndarray]) -> Clock:
-    """Held-out BOLD and predictions on one clock, valid samples only."""
-    if study.recipe.evaluation.native_t_r:
-        held_out, at_volumes, t_r = at_own_t_r(study, predicted)
-        return Clock(held_out, at_volumes, t_r)
-    mask, bold, runs = study.held_out()
-    held_out = HeldOut(bold[mask], tuple(np.asarray(runs)[mask].tolist()))
-    return Clock(held_out, {method: values[mask] for method, values in predicted.items()}, 1 / OUTPUT_HZ)
-
-
-def _unique(study: Prepared, fitted: Fitted, clock: Clock, method: str) -> dict[str, np.ndarray]:
-    without = on_clock(study, fitted.without[method]).predicted
-    return unique_scores(clock.predicted[method], without, clock)
+def _modalities(study: Prepared, fitted: Fitted, clock: Clock) -> dict[str, ByModality]:
+    names, found = modalities_of(study), fitted.from_some.items()
+    return {
+        method: by_modality(clock.predicted[method], on_clock(study, some).predicted, clock, names)
+        for method, some in found
+    }
 
 
 def _chance(predicted: np.ndarray, held_out: HeldOut, sets: np.ndarray, draws: int, seed: int) -> list[float]:
@@ -116,6 +110,8 @@ def _chance(predicted: np.ndarray, held_out: HeldOut, sets: np.ndarray, draws: i
 def save_scores(study: Prepared, path: Path, scored: Scored, living: Mapping[str, Any]) -> None:
     """Write ``scores.npz`` per output, ``scores.tsv`` per parcel and ``scores.json`` as the table has them.
 
+    With contributions of modalities, ``modalities.tsv`` too, and their maps.
+
     ``living`` is what `tribetune.study.living.live_with` found.
     """
     arrays = {name.replace("-", "_"): values for name, values in scored.bootstrap.scores.items()}
@@ -124,7 +120,9 @@ def save_scores(study: Prepared, path: Path, scored: Scored, living: Mapping[str
         arrays |= {f"{name.replace('-', '_')}_{key}": end for key, end in zip(("r_low", "r_high"), ends, strict=True)}
     with whole(path / "scores.npz") as part, part.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, selected=scored.bootstrap.sets[1], **arrays)
-    draw_unique(scored.evaluation.unique, path)
+    draw_unique(scored.evaluation.modalities, path)
     write_rows(path / "scores.tsv", scored.evaluation.rows())
+    if rows := scored.evaluation.modality_rows():
+        write_rows(path / "modalities.tsv", rows)
     told = {"rows": scored.rows, "verdict": scored.verdict, "notes": study.notes, "living": living}
     write_json(path / "scores.json", told)
