@@ -86,6 +86,15 @@ def test_runs_may_be_arrays_of_one_hdf5_file_per_subject(tmp_path: Path, values:
     assert (run.t_r, run.outputs) == (1.49, ("A1", "V1", "STG"))
 
 
+@pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".hf5"])
+def test_a_file_of_hdf5_is_read_whatever_its_lab_calls_it(tmp_path: Path, values: np.ndarray, suffix: str) -> None:
+    with h5py.File(tmp_path / f"story{suffix}", "w") as file:
+        file["data"] = values[0]
+        file["individual_repeats"] = values
+    spec = TableSpec(str(tmp_path / f"{{run}}{suffix}"), bold="data", t_r=2.0)
+    np.testing.assert_array_equal(read_table(spec, "UTS01", "story").values, values[0])
+
+
 def test_a_region_without_data_is_undefined(tmp_path: Path, values: np.ndarray) -> None:
     values[0, :, 1] = np.nan
     np.savez(tmp_path / "s.npz", bold=values[0])

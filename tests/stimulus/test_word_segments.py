@@ -100,6 +100,21 @@ def test_words_beside_segments_are_found_in_their_text(tmp_path: Path) -> None:
     ]
 
 
+def test_the_transcript_of_an_aligner_gives_the_sentences(tmp_path: Path) -> None:
+    words = [
+        {"word": "He", "alignedWord": "he", "case": "success", "start": 1.0, "end": 1.2, "startOffset": 0},
+        {"word": "waited", "case": "not-found-in-audio", "startOffset": 3},
+        {"word": "Then", "alignedWord": "then", "case": "success", "start": 2.0, "end": 2.5, "startOffset": 11},
+    ]
+    path = write(tmp_path / "align.json", {"transcript": "He waited. Then—", "words": words})
+    assert times(path) == [("He", 1.0, 0.2, False), ("waited", 1.2, 0.8, True), ("Then", 2.0, 0.5, False)]
+    assert [(word.sentence, word.sentence_char) for word in read_words(path)] == [
+        ("He waited. ", 0),
+        ("He waited. ", 3),
+        ("Then—", 0),
+    ]
+
+
 def test_japanese_words_join_without_blanks(tmp_path: Path) -> None:
     said = [[("今日", 0.0, 0.5), ("は", 0.5, 0.7)], [("晴れ", 1.0, 1.5)]]
     segments = [

@@ -172,3 +172,55 @@ def test_a_place_that_is_another_words_is_not_believed(tmp_path: Path) -> None:
     rows = "0\t0.2\tcat\tThe cat and the dog.\t16\n1\t0.2\tdog\tThe cat and the dog.\t4\n"
     path.write_text("onset\tduration\tword\tsentence\tsentence_char\n" + rows, encoding="utf-8")
     assert [word.sentence_char for word in read_words(path)] == [4, 16]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("task-film_word-annotation.1D", "so 1.5 1.75\nit 2 2.5\nends 3 3.5\n"),
+        ("align.csv", "so,so,1.5,1.75\nit,<unk>,2.0,2.5\nends,ends,3.0,3.5\n"),
+        ("words.tsv", "so\t1.5\t1.75\nit\t2.0\t2.5\nends\t3.0\t3.5\n"),
+    ],
+)
+def test_lines_of_a_word_its_onset_and_its_offset_need_no_header(tmp_path: Path, name: str, text: str) -> None:
+    words = read_words(write(tmp_path / name, text))
+    assert [(word.text, word.onset_s, word.duration_s) for word in words] == [
+        ("so", 1.5, 0.25),
+        ("it", 2.0, 0.5),
+        ("ends", 3.0, 0.5),
+    ]
+
+
+def test_words_that_an_aligner_did_not_find_share_the_time_between_their_neighbours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path / "align.csv", "um,,,\nso,so,1.5,2.0\nsuddenly,,,\nends,ends,3.0,3.5\n")
+    with caplog.at_level(logging.WARNING):
+        words = read_words(path)
+    assert [(word.text, word.onset_s, word.duration_s, word.estimated) for word in words] == [
+        ("um", 0.0, 1.5, True),
+        ("so", 1.5, 0.5, False),
+        ("suddenly", 2.0, 1.0, True),
+        ("ends", 3.0, 0.5, False),
+    ]
+    assert "the times of 2 of 4 words are estimated" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("so 1.5 2.0\nit 2.5 soon\n", "line 2: got 'it 2.5 soon', expected a word, its onset and its offset"),
+        ("so 1.5 2.0\n2.5 3.0\n", "line 2: got '2.5 3.0'"),
+        ("so 1.5 2.0\nit 2.5 0.5\n", "line 2: 'it' begins at 2.5 s and ends at 0.5 s"),
+        ("so -1.5 2.0\n", "onset is -1.5"),
+    ],
+)
+def test_a_faulty_list_is_refused_with_its_line(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(StimulusError, match=says) as caught:
+        read_words(write(tmp_path / "words.1D", text))
+    assert caught.value.hint
+
+
+def test_empty_columns_after_a_header_are_no_times(tmp_path: Path) -> None:
+    path = write(tmp_path / "words.csv", "onset,duration,word,,\n1.5,0.25,so,,\n")
+    assert [(word.text, word.onset_s) for word in read_words(path)] == [("so", 1.5)]

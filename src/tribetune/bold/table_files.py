@@ -65,7 +65,7 @@ def read_entities(name: str) -> dict[str, str]:
 @contextmanager
 def opened(path: Path) -> Generator[Mapping[str, Any]]:
     """Arrays of a file by name; a text table is one array, ``bold``, with its header as ``regions``."""
-    readers = {".npz": _npz, ".h5": _hdf5, ".hdf5": _hdf5, ".tsv": _text, ".csv": _text}
+    readers = {".npz": _npz, ".h5": _hdf5, ".hdf5": _hdf5, ".hf5": _hdf5, ".tsv": _text, ".csv": _text}
     if path.suffix not in readers:
         raise BoldError(f"{path}: {path.suffix or 'no suffix'} is not a table", hint=f"one of: {', '.join(readers)}")
     with readers[path.suffix](path) as arrays:

@@ -14,18 +14,19 @@ from tribetune.stimulus.word_times import Timed, fill, is_time, spread
 SEGMENT_RULE = "spread between the words around them, or over their segment, in proportion to letters"
 
 _LAYOUT = '{"segments": [{"start": 0, "end": 1, "text": "a b", "words": [{"word": "a", "start": 0, "end": 0.4}, …]}]}'
-_HINT = "give the JSON of WhisperX, faster-whisper or openai-whisper, written with the times of words"
+_HINT = "give the JSON of WhisperX, faster-whisper, openai-whisper or gentle, written with the times of words"
 
 Segment = Mapping[str, Any]
 """What a recogniser heard in a stretch of time: ``text``, ``start``, ``end`` and ``words`` where there are any."""
 
 
 def read_segments(path: Path, _duration_s: float | None) -> tuple[Event, ...]:
-    """Read the JSON of WhisperX, faster-whisper or openai-whisper.
+    """Read the JSON of WhisperX, faster-whisper, openai-whisper or gentle.
 
     The text of a segment is the sentence of its words. Words without times (WhisperX leaves digits without) share the
     time between their neighbours in proportion to their letters, and those of a segment without words share its time;
-    both are estimated. Words without segments (``word_segments``, ``words``) have no sentence.
+    both are estimated. Words without segments (``word_segments``, ``words``) have their sentences from the whole
+    ``transcript`` or ``text``, where the file has it.
     """
     try:
         told = json.loads(read_text(path))
@@ -65,6 +66,8 @@ def _parts(told: Any, path: Path) -> tuple[list[Segment], list[Segment]]:
     named = told if isinstance(told, dict) else {}
     segments = _dicts(named.get("segments"))
     words = _dicts(named.get("word_segments")) or _dicts(named.get("words"))
+    if words and not segments:
+        segments = _dicts([{"text": named.get("transcript") or named.get("text")}])
     if not segments and not words:
         got = ", ".join(map(str, named)) or type(told).__name__
         raise StimulusError(f"{path}: found no segments and no words, got {got}, expected {_LAYOUT}", hint=_HINT)

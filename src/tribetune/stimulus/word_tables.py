@@ -16,9 +16,10 @@ from tribetune.files import write_text
 from tribetune.stimulus.event import Event
 from tribetune.stimulus.sentences import find_words
 from tribetune.stimulus.text_files import read_text
+from tribetune.stimulus.word_lists import is_list, read_list
 from tribetune.stimulus.word_trs import TR_COLUMNS, read_tr_rows
 
-TABLE_RULE = "as the table says"
+TABLE_RULE = "as the table says; where it has none, spread between the words around them in proportion to letters"
 
 _LAYOUT = "a table with the columns onset, duration and word (seconds), one row per word, in order of time"
 _COLUMNS = ("onset", "duration", "word", "sentence", "sentence_char")
@@ -29,8 +30,10 @@ _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 
 def read_word_table(path: Path, _duration_s: float | None) -> tuple[Event, ...]:
-    """Read a TSV or CSV with a row per word, or per volume (see `read_tr_rows`): its columns tell which."""
+    """Read a TSV or CSV with a row per word, or per volume (`read_tr_rows`), or without a header (`read_list`)."""
     text = read_text(path)
+    if is_list(text):
+        return read_list(text, path)
     delimiter = _delimiter(text, path)
     columns = {name.strip().strip('"').lower() for name in text.partition("\n")[0].split(delimiter)}
     if columns >= TR_COLUMNS:

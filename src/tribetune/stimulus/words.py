@@ -32,6 +32,8 @@ _FORMATS: dict[str, tuple[_Reader, str]] = {
     ".ssa": _CUES,
     ".json": (read_segments, SEGMENT_RULE),
     ".txt": (read_plain_text, TEXT_RULE),
+    ".1D": _TABLE,
+    ".1d": _TABLE,
 }
 
 WORD_SUFFIXES = tuple(_FORMATS)
@@ -48,11 +50,11 @@ def read_words(path: Path, duration_s: float | None = None) -> tuple[Event, ...]
 
         - TSV or CSV with the columns ``onset``, ``duration`` (or ``offset``), ``word`` and, where known, ``sentence``
           and ``sentence_char``; or with a row per volume and ``words_per_tr``, ``onsets_per_tr``, ``durations_per_tr``
-          and ``text_per_tr`` (Algonauts 2025);
+          and ``text_per_tr`` (Algonauts 2025); these and AFNI's 1D also without a header, see `read_list`;
         - NPZ with ``words``, ``onset``, ``offset``;
         - TextGrid with a tier of words, as forced aligners write it, see `read_text_grid`;
         - SRT, VTT, ASS: subtitles, see `read_cues`;
-        - JSON of WhisperX, faster-whisper or openai-whisper, see `read_segments`;
+        - JSON of WhisperX, faster-whisper, openai-whisper or gentle, see `read_segments`;
         - TXT without times, see `read_plain_text`.
     duration_s : float or None
         How long the stimulus lasts; a text without times needs it.
