@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tribetune.adapt.adapter import share
 from tribetune.adapt.core import own_core
-from tribetune.adapt.descent import Descent, Schedule, Visit, scale_of, visits
+from tribetune.adapt.descent import Descent, Mean, Schedule, Visit, scale_of, visits
 from tribetune.adapt.latents import Latents, run_trunk
 from tribetune.adapt.lora_matrices import inject
 from tribetune.adapt.phases import epoch_phases, joined_runs
@@ -82,13 +82,16 @@ def train(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     fused = trained[0].device.type in ("cpu", "cuda")  # on a CPU five times as fast
     optimizer = torch.optim.Adam(trained, lr=course.trunk_rate, fused=fused)
-    descent = Descent(*start, scale_of(latents, plan.block))
+    descent = Descent(*start, scale_of(latents, plan.block), plan.correlation)
     epochs = _epochs(windows, latents, course)
+    mean = Mean([*(weight.data for weight in trained), descent.weights, descent.bias] if plan.average else [])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(plan.seed)  # of modality dropout
         for epoch, place, blocks in visits([[one.n_samples for one in epoch] for epoch in epochs], plan):
             optimizer.param_groups[0]["lr"] = course.trunk_rate * blocks[0][1] / plan.rate
             _visit(model, optimizer, epochs[epoch][place], blocks, descent, course.precision)
+            mean.add()
+    mean.put()
     return model.eval(), descent
 
 
@@ -139,12 +142,13 @@ def _visit(
     descent: Descent,
     precision: Precision,
 ) -> None:
-    """One Adam step on the mean squared error through the readout as it stands, and the readout's steps."""
+    """One Adam step on the loss through the readout as it stands, and the readout's steps."""
     window, bold = example.read()
     values = run_trunk(model, window, precision)
     values = values[torch.from_numpy(np.flatnonzero(window.mask)).to(values.device)]
-    standard, error = descent.error(values.detach(), bold.to(values.device))
+    bold = bold.to(values.device)
+    standard, error = descent.error(values.detach(), bold)
     optimizer.zero_grad(set_to_none=True)
-    values.backward(descent.pull(error) * (2 / bold.numel()))
+    values.backward(descent.pull(descent.drive(error, bold)) * (2 / bold.numel()))
     optimizer.step()
-    descent.steps(standard, error, blocks)
+    descent.steps(standard, error, blocks, bold)

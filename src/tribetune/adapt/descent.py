@@ -107,7 +107,7 @@ class Descent:
         standard: Float[Tensor, "time readout"],
         error: Float[Tensor, "time output"],
         blocks: Sequence[Visit],
-        bold: Float[Tensor, "time output"] | None = None,
+        bold: Float[Tensor, "time output"],
     ) -> None:
         """A step per block, one after the other, against the gradient that its error has after those before it.
 
@@ -122,12 +122,16 @@ class Descent:
             found = moved[first:stop]
             if first:
                 found.addmm_(near[first:stop, :first], moved[:first], alpha=-1)
-            if self.correlation and bold is not None:
-                found.copy_(towards_correlation(found, bold[rows], self.correlation))
+            if self.correlation:
+                found.copy_(self.drive(found, bold[rows]))
             found.mul_(rate * self.scale.step / len(rows) * self.pace)
             first = stop
         self.weights.addmm_(standard.T, moved, alpha=-1)
         self.bias.sub_(moved.sum(0))
+
+    def drive(self, error: Float[Tensor, "time output"], bold: Float[Tensor, "time output"]) -> Tensor:
+        """What descends: the error, or what takes its place where correlation has a share of the loss."""
+        return towards_correlation(error, bold, self.correlation) if self.correlation else error
 
     def pull(self, error: Float[Tensor, "time output"]) -> Float[Tensor, "time readout"]:
         """The gradient of half the squared error with respect to the trunk's output."""
@@ -160,14 +164,36 @@ def descend(
     """Train a readout on windows that have been through the trunk; each sample is visited once per epoch."""
     descent = Descent(*start, scale_of(latents, plan.block), plan.correlation, pace)
     lengths = [len(part.values) for part in latents]
-    totals = [torch.zeros_like(part) for part in (descent.weights, descent.bias)] if plan.average else []
+    mean = Mean([descent.weights, descent.bias] if plan.average else [])
     for _, window, blocks in visits([lengths] * plan.epochs, plan):
         descent.visit(latents[window].values, latents[window].bold, blocks)
-        for total, part in zip(totals, (descent.weights, descent.bias), strict=False):
-            total.add_(part)
-    if totals:
-        descent.weights, descent.bias = (total / (plan.epochs * len(lengths)) for total in totals)
+        mean.add()
+    mean.put()
     return descent
+
+
+class Mean:
+    """The mean of weights along an epoch (Polyak & Juditsky 1992); of none, nothing is done.
+
+    Parameters
+    ----------
+    weights : sequence of Tensor
+        Changed in place by whoever trains them, and by `put`.
+    """
+
+    def __init__(self, weights: Sequence[Tensor]) -> None:
+        self.weights, self.totals, self.n = weights, [torch.zeros_like(part) for part in weights], 0
+
+    def add(self) -> None:
+        """Take in the weights as they are now."""
+        self.n += 1
+        for total, part in zip(self.totals, self.weights, strict=True):
+            total.add_(part)
+
+    def put(self) -> None:
+        """Make the weights their mean."""
+        for total, part in zip(self.totals, self.weights, strict=True):
+            part.copy_(total / self.n)
 
 
 def scale_of(latents: Sequence[Latents], block: int) -> Scale:

@@ -1,8 +1,8 @@
 """Trunk and readout fitted together, whatever of the trunk is trained: rates chosen, course run, adapter made."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -19,34 +19,48 @@ from tribetune.model.tribe import Tribe
 from tribetune.windows import Window
 
 
-@runtime_checkable
-class TrunkSettings(Protocol):
-    """What every method that trains the trunk can be told."""
+@dataclass(frozen=True, kw_only=True)
+class TrunkSettings:
+    """What every method that trains the trunk can be told; each method's own settings go on from here.
 
-    @property
-    def learning_rate(self) -> float | Literal["auto"]:
-        """Of Adam for the trunk's weights."""
-        ...
+    Attributes
+    ----------
+    learning_rate : float or "auto"
+        Of Adam for the trunk's weights; ``auto`` leaves out each calibration run in turn (or halves of one run).
+    readout_learning_rate : float or "auto"
+        Of the readout, as ``learning_rate`` in `ReadoutSettings`.
+    readout_rank : int or "full"
+        The trained readout's difference from the unseen row is cut down to this rank at the end, by the singular value
+        decomposition that keeps its predictions.
+    epochs, block_trs
+        As in `ReadoutSettings`.
+    warm_up_steps, correlation_weight, average
+        As in `ReadoutSettings`, for trunk and readout.
+    random_phase : bool
+        Whether windows begin elsewhere in every epoch; each sample still comes once.
+    modality_dropout : float
+        Probability, in training, that a window loses a modality.
+    """
+
+    learning_rate: float | Literal["auto"] = "auto"
+    readout_learning_rate: float | Literal["auto"] = "auto"
+    readout_rank: int | Literal["full"] = "full"
+    epochs: int = 1
+    block_trs: int = 25
+    warm_up_steps: int = 0
+    correlation_weight: float = 0.0
+    average: bool = False
+    random_phase: bool = False
+    modality_dropout: float = 0.0
 
     @property
     def readout(self) -> ReadoutSettings:
         """The readout's share of the settings."""
-        ...
+        shared = {name: getattr(self, name) for name in _SHARED}
+        return ReadoutSettings(learning_rate=self.readout_learning_rate, **shared)
 
-    @property
-    def readout_rank(self) -> int | Literal["full"]:
-        """Rank that the readout's difference is cut down to at the end."""
-        ...
 
-    @property
-    def random_phase(self) -> bool:
-        """Whether windows begin elsewhere in every epoch."""
-        ...
-
-    @property
-    def modality_dropout(self) -> float:
-        """Probability, in training, that a window loses a modality."""
-        ...
+_SHARED = ("epochs", "block_trs", "warm_up_steps", "correlation_weight", "average")
 
 
 class Kind(NamedTuple):

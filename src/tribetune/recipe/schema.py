@@ -92,7 +92,31 @@ class Readout(Section):
     """Whether the readout is the mean of those along the epoch, instead of the last."""
 
 
-class Lora(Section):
+class _TrunkTraining(Section):
+    """What every method that trains the trunk can be told."""
+
+    epochs: Annotated[int, Field(ge=1)] = 1
+    learning_rate: Positive | Literal["auto"] = "auto"
+    """Of what is trained in the trunk (Adam); ``auto`` chooses on inner blocks of the calibration data."""
+    readout_learning_rate: Positive | Literal["auto"] = "auto"
+    """Of the readout, relative to the largest stable step (1.0)."""
+    readout_rank: Annotated[int, Field(ge=1)] | Literal["full"] = "full"
+    """The readout's difference from the unseen row is cut down to this rank; 128 makes a file of at most 17 MB."""
+    block_trs: Annotated[int, Field(ge=1)] = 25
+    """Samples per optimiser step of the readout."""
+    warm_up_steps: Annotated[int, Field(ge=0)] = 0
+    """Steps of the readout in which both learning rates rise."""
+    correlation_weight: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the loss that is one minus Pearson's r; the rest is the squared error."""
+    average: bool = False
+    """Whether trunk and readout are the mean of those along the epoch, instead of the last."""
+    random_phase: bool = False
+    """Whether windows begin elsewhere in every epoch."""
+    modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Probability that a window loses a modality in training."""
+
+
+class Lora(_TrunkTraining):
     """LoRA on the trunk's linears and a personal readout, one epoch."""
 
     method: Literal["lora"]
@@ -101,38 +125,14 @@ class Lora(Section):
     """Scale of the low-rank update: ``alpha / rank``."""
     variant: Literal["lora", "rslora", "dora"] = "lora"
     """``rslora`` scales by ``alpha / sqrt(rank)``; ``dora`` learns the weights' magnitudes, too."""
-    epochs: Annotated[int, Field(ge=1)] = 1
-    learning_rate: Positive | Literal["auto"] = "auto"
-    """Of the LoRA weights (Adam); ``auto`` chooses on inner blocks of the calibration data."""
-    readout_learning_rate: Positive | Literal["auto"] = "auto"
-    """Of the readout, relative to the largest stable step (1.0)."""
-    readout_rank: Annotated[int, Field(ge=1)] | Literal["full"] = "full"
-    """The readout's difference from the unseen row is cut down to this rank; 128 makes a file of at most 17 MB."""
-    block_trs: Annotated[int, Field(ge=1)] = 25
-    """Samples per optimiser step of the readout."""
-    random_phase: bool = False
-    """Whether windows begin elsewhere in every epoch."""
-    modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Probability that a window loses a modality in training."""
 
 
-class Full(Section):
+class Full(_TrunkTraining):
     """Every weight before the readout and a personal readout, one epoch: for a workstation, and much data."""
 
     method: Literal["full"]
-    learning_rate: Positive | Literal["auto"] = "auto"
-    """Of Adam; ``auto`` chooses on inner blocks of the calibration data."""
-    readout_learning_rate: Positive | Literal["auto"] = "auto"
-    """Of the readout, relative to the largest stable step (1.0)."""
     readout_rank: Annotated[int, Field(ge=1)] | Literal["full"] = 128
     """Rank of the readout's difference from the unseen row; ``full`` keeps all of it."""
-    epochs: Annotated[int, Field(ge=1)] = 1
-    block_trs: Annotated[int, Field(ge=1)] = 25
-    """Samples per optimiser step of the readout."""
-    random_phase: bool = False
-    """Whether windows begin elsewhere in every epoch."""
-    modality_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Probability, in training, that a window loses a modality."""
 
 
 class Ladder(Section):
