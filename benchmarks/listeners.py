@@ -36,7 +36,7 @@ from tribetune.recipe.data import BlockSplit, Data, Tables
 from tribetune.recipe.schema import Evaluation, Ladder, Windows
 from tribetune.splits import Part, Split, split_by_block, windows_of
 from tribetune.study.ladder import Judging, climb, stretches
-from tribetune.study.runs import aligned_run, table_runs
+from tribetune.study.runs import aligned_run, study_runs
 from tribetune.timing import STEPS_PER_OUTPUT
 
 GAP_S, TEST_SHARE, WINDOW_S, LAG_S = 110.0, 0.5, 40.0, Windows().hemodynamic_lag_s
@@ -84,7 +84,7 @@ def read_cohort(table: Path, chosen: Encoders, store: Path) -> Cohort:
     for subject in list_table_subjects(TableSpec(str(table), bold="bold_6mm")):
         split = BlockSplit(by="block", test=TEST_SHARE, gap_s=GAP_S)
         tables = Tables(path=str(table), bold="bold_6mm")
-        run = table_runs(Data(tables=tables, subject=subject, space="table", split=split), [])[0]
+        run = study_runs(Data(tables=tables, subject=subject, space="table", split=split), store)[0]
         features = extract(run.timeline, chosen, ["text"], store)
         aligned = aligned_run(run, features, LAG_S, store)
         splits[subject] = split_by_block(aligned, TEST_SHARE, 0.0, GAP_S, WINDOW_S)

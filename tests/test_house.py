@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from tribetune.cli.app import build
 from tribetune.recipe.file import read_any_recipe
-from tribetune.shipped import shipped_recipes
+from tribetune.shipped import about_recipe, shipped_recipes
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -233,8 +233,14 @@ def test_every_shipped_recipe_is_valid_begins_with_what_it_does_and_carries_its_
     assert yaml.safe_load(path.read_text())["name"]
 
 
-def test_every_shipped_recipe_has_its_measured_row():
-    table = (ROOT / "recipes" / "README.md").read_text()
-    assert len(shipped_recipes()) >= 3
-    for name in shipped_recipes():
-        assert name in table
+def test_the_table_of_recipes_has_a_row_for_each_that_says_what_its_file_says():
+    lines = (ROOT / "recipes" / "README.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    said = {cells[0].strip("`"): cells[1:] for cells in rows}
+    assert len(said) == len(rows)
+    assert said.keys() == shipped_recipes().keys()
+    assert len(said) >= 10
+    for name, path in shipped_recipes().items():
+        about = about_recipe(path)
+        assert said[name][:4] == [about.purpose, about.data, about.minutes, about.machine]
+        assert all(said[name]), f"{name}: every cell says something"

@@ -57,7 +57,7 @@ def test_all_faults_are_told_at_once_with_the_nearest_key(recipe_file):
 
 
 def test_a_study_has_one_source_of_bold(recipe_file):
-    with pytest.raises(RecipeError, match="either `bids` or `tables`"):
+    with pytest.raises(RecipeError, match="one of them only"):
         read_recipe(recipe_file, ["data.tables.path=x.npz"])
     with pytest.raises(RecipeError, match="space: table"):
         read_recipe(recipe_file, ["data.space=table"])
@@ -165,7 +165,7 @@ def test_bold_comes_from_many_files_into_many_spaces(recipe_file, tmp_path, over
         (["data.bids=null", "data.tables.path=x.npz", "data.space=table", "data.cleaning=simple"], "have none"),
         (
             ["data.bids=null", "data.space=nowhere"],
-            "either `bids` or `tables` or `files`, and one of them only; `space` is",
+            "give `bids`, `files`, `layout` or `tables`, and one of them only; `space` is",
         ),
     ],
 )

@@ -1,5 +1,10 @@
 """What a user can mend, with a hint: the whole error tree."""
 
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
 
 class TribetuneError(Exception):
     """Something the user can mend.
@@ -10,11 +15,13 @@ class TribetuneError(Exception):
         Where it is, what was found, what was expected.
     hint : str
         A command to run or a key to change.
+    faults : sequence of str
+        Where several things are wrong: each of them; the message is then their heading.
     """
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+    def __init__(self, message: str, *, hint: str = "", faults: Sequence[str] = ()) -> None:
+        super().__init__(": ".join([message, "; ".join(faults)]) if faults else message)
+        self.heading, self.hint, self.faults = message, hint, tuple(faults)
 
 
 class RecipeError(TribetuneError):
@@ -47,3 +54,26 @@ class LeakageError(TribetuneError):
 
 class AdaptationError(TribetuneError):
     """Nothing is trainable, or nothing changed."""
+
+
+def together(jobs: Iterable[Callable[[], T]]) -> list[T]:
+    """Do every job, also those after one that fails, and tell everything that went wrong at once.
+
+    Raises
+    ------
+    TribetuneError
+        The only error; or one of the first one's kind, with all faults.
+    """
+    done, errors = [], []
+    for job in jobs:
+        try:
+            done.append(job())
+        except TribetuneError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        faults = dict.fromkeys(fault for error in errors for fault in error.faults or (str(error),))
+        hints = dict.fromkeys(error.hint for error in errors if error.hint)
+        raise type(errors[0])(f"{len(faults)} things are wrong", hint="; ".join(hints), faults=tuple(faults))
+    return done

@@ -1,5 +1,7 @@
 """Recipes and checkpoints that travel with the package: in the wheel, or in the repository when editable."""
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -28,6 +30,30 @@ def shipped_folder(kind: Literal["recipes", "checkpoints"]) -> Path:
 def shipped_recipes() -> dict[str, Path]:
     """The shipped recipes by name, in alphabetical order."""
     return {path.stem: path for path in sorted(shipped_folder("recipes").glob("*.yaml"))}
+
+
+@dataclass(frozen=True)
+class About:
+    """What a recipe says of itself in the comments it begins with: one sentence, then ``# data: …`` and so on.
+
+    Attributes
+    ----------
+    purpose, data, minutes, machine : str
+        What it is for, what it needs, how long it takes (measured, or said to be planned), and on what.
+    """
+
+    purpose: str
+    data: str = ""
+    minutes: str = ""
+    machine: str = ""
+
+
+def about_recipe(path: Path) -> About:
+    """What a recipe says of itself; empty where it does not."""
+    head = re.match(r"(?:#.*\n)*", path.read_text(encoding="utf-8"))
+    lines = [line.removeprefix("#").strip() for line in (head[0] if head else "").splitlines()]
+    said = dict(re.findall(r"^(data|minutes|machine): (.+)$", "\n".join(lines), flags=re.M))
+    return About(lines[0] if lines else "", **said)
 
 
 def find_recipe(path_or_name: str) -> Path:

@@ -1,12 +1,13 @@
 """Splits by whole runs or by blocks of one run: what is trained on, chosen on and reported."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool
 
 from tribetune.bold.clean import standardise
+from tribetune.bold.run import is_named
 from tribetune.errors import BoldError, LeakageError
 from tribetune.timing import OUTPUT_HZ, n_steps
 from tribetune.windows import WINDOW_S, AlignedRun, Window, cut_windows
@@ -63,7 +64,7 @@ def split_by_run(aligned: Sequence[AlignedRun], validation: Sequence[str | int],
     aligned : sequence of AlignedRun
         In order of time.
     validation, test : sequence of str or int
-        Run entities (``2`` is also run ``02``) or labels (``sub-01_ses-2_task-movie_run-2``).
+        Names of runs, see `tribetune.bold.run.is_named`.
 
     Raises
     ------
@@ -151,6 +152,29 @@ def split_by_block(
     return Split(tuple(_own_part(aligned, span) for span in left), parts.get("validation", ()), parts["test"])
 
 
+def without_stretches(split: Split, stretches: Mapping[str, tuple[int, int]]) -> Split:
+    """Leave a stretch out of runs on every side of a split; a remainder of fewer than 20 samples is left out, too.
+
+    Parameters
+    ----------
+    split : Split
+    stretches : mapping of run label to (int, int)
+        Start and stop, seconds from the timeline's start.
+    """
+
+    def kept(part: Part) -> tuple[Part, ...]:
+        taken = stretches.get(part.aligned.label)
+        spans = [part.span] if taken is None else _without([part.span], taken, 0)
+        return tuple(
+            replace(part, span=span)
+            for span in spans
+            if taken is None or part.aligned.mask[slice(*span)].sum() >= _SHORTEST
+        )
+
+    sides = (split.training, split.validation, split.test)
+    return Split(*(tuple(piece for part in parts for piece in kept(part)) for parts in sides))
+
+
 def limit_calibration(split: Split, minutes: float) -> Split:
     """Keep the first minutes of valid training samples, in order; the run that is cut is cleaned again on what is kept.
 
@@ -196,15 +220,10 @@ def windows_of(parts: Sequence[Part], window_s: float = WINDOW_S, stride_s: floa
     return [window for window in windows if window.mask.any()]
 
 
-def is_called(aligned: AlignedRun, name: str | int) -> bool:
-    """Whether a name in a recipe means this run: its entity (``2`` is also run ``02``) or its label."""
-    return _bare(name) in (_bare(aligned.run), aligned.label)
-
-
 def _chosen(aligned: Sequence[AlignedRun], names: Sequence[str | int]) -> list[AlignedRun]:
     found = []
     for name in names:
-        runs = [run for run in aligned if is_called(run, name)]
+        runs = [run for run in aligned if is_named(run.label, name)]
         if len(runs) != 1:
             fault = "stands for " + _names(runs) if runs else "is not there"
             raise BoldError(
@@ -216,12 +235,6 @@ def _chosen(aligned: Sequence[AlignedRun], names: Sequence[str | int]) -> list[A
 
 def _names(aligned: Sequence[AlignedRun]) -> str:
     return ", ".join(f"{run.run} ({run.label})" if run.run else run.label for run in aligned)
-
-
-def _bare(name: str | int) -> str:
-    """A run's name without its key and leading zeros: 2, "02" and "run-2" are one."""
-    name = str(name).removeprefix("run-")
-    return name.lstrip("0") or name
 
 
 def _without(spans: Sequence[tuple[int, int]], taken: tuple[int, int], gap: int) -> list[tuple[int, int]]:

@@ -45,6 +45,13 @@ def test_an_error_that_quotes_a_library_of_many_lines_is_still_two():
     assert result.stderr.splitlines() == ["error: x.yaml: while parsing expected ']'", "hint: mend it"]
 
 
+def test_several_faults_have_a_line_each_between_the_two():
+    result = run_raising(BoldError("2 files are missing", hint="fetch them", faults=("no a.nii", "no b.nii")))
+    assert result.stderr.splitlines() == ["error: 2 files are missing:", "  no a.nii", "  no b.nii", "hint: fetch them"]
+    only = run_raising(BoldError("1 file is missing", hint="fetch it", faults=("no a.nii",)))
+    assert only.stderr.splitlines() == ["error: 1 file is missing: no a.nii", "hint: fetch it"]
+
+
 def test_an_error_without_a_hint_still_says_what_next():
     lines = run_raising(BoldError("run 5 is empty")).stderr.splitlines()
     assert len(lines) == 2

@@ -14,6 +14,13 @@ def test_ls_lists_every_shipped_recipe_with_what_it_does(tribetune):
         assert path.read_text().startswith("# "), f"{name}: a recipe begins with a comment that says what it does"
 
 
+def test_ls_says_what_each_is_for_what_it_needs_how_long_it_takes_and_on_what(tribetune):
+    rows = json.loads(tribetune("recipe", "ls", "--json").stdout)
+    assert [row["recipe"] for row in rows] == list(shipped_recipes())
+    for row in rows:
+        assert all(row[key] for key in ("purpose", "data", "minutes", "machine")), row
+
+
 def test_show_prints_the_file_as_it_is(tribetune):
     name, path = next(iter(shipped_recipes().items()))
     assert tribetune("recipe", "show", name).stdout == path.read_text()

@@ -85,20 +85,27 @@ def study(bids, checkpoint, tmp_path):
 
 @pytest.fixture
 def refused(tribetune, tmp_path):
-    """Run a command that has to be refused: two lines and exit 2, and ``out`` is not there; returns the message."""
+    """Run a command that has to be refused, and get its message.
+
+    An error and a hint, between them a line for each of several faults; exit 2; and ``out`` is not there.
+    """
 
     def run(*arguments):
         result = tribetune(*arguments)
         lines = [line for line in result.stderr.splitlines() if line.startswith(("error: ", "hint: "))]
         assert result.exit_code == 2, result.stderr
         assert [line.split(":")[0] for line in lines] == ["error", "hint"], result.stderr
-        assert result.stderr.splitlines()[-2:] == lines, result.stderr
+        shown = result.stderr.splitlines()
+        told = shown[shown.index(lines[0]) :]
+        assert told[-1] == lines[1], result.stderr
+        assert len(told) != 3, "a single fault stands in the error's own line"
+        assert all(line.startswith("  ") for line in told[1:-1]), result.stderr
         assert len(lines[1]) > len("hint: ")
         assert "Traceback" not in result.stderr
         assert result.stdout == ""
         assert not (tmp_path / "out").exists()
         assert not list(tmp_path.rglob(".part*"))
-        return lines[0]
+        return "\n".join(told[:-1])
 
     return run
 

@@ -1,7 +1,7 @@
 """Where things lie in a BIDS dataset: derivatives, BOLD files, and sidecars by inheritance."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ def raw_roots(bids: Path) -> list[Path]:
 def bold_files(root: Path, subject: str) -> list[Path]:
     """Every preprocessed BOLD file of a subject under one derivatives folder."""
     folder = root / f"sub-{subject}"
-    found = [*folder.glob("func/*task-*"), *folder.glob("ses-*/func/*task-*")]
+    name = f"sub-{subject}_*task-*"  # not old_sub-…, which somebody put aside
+    found = [*folder.glob(f"func/{name}"), *folder.glob(f"ses-*/func/{name}")]
     return sorted(path for path in found if kind_of(path))
 
 
@@ -50,9 +51,15 @@ def inherited(path: Path, places: Sequence[Path], ending: str) -> Iterator[Path]
                 other
                 for other in folder.glob(f"*{ending}")
                 if other.name == ending or other.name.endswith(f"_{ending}")
-                if entities(other.with_name(other.name.removesuffix(ending))).items() <= mine.items()
+                if _says_only(other.name.removesuffix(ending), mine)
             ]
             yield from sorted(applying, key=lambda other: (-len(entities(other)), other.name))
+
+
+def _says_only(name: str, mine: Mapping[str, str]) -> bool:
+    """Whether a name is made of some of the entities, and nothing else."""
+    parts = [part for part in name.split("_") if part]
+    return all("-" in part for part in parts) and entities(Path(name)).items() <= mine.items()
 
 
 def read_metadata(sidecar: Path) -> dict[str, Any]:

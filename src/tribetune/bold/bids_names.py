@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from tribetune.bold.meshes import mesh_named
+from tribetune.bold.run import entities_said
 
 _SIDE = re.compile(r"(?:hemi-|(?:^|[._]))(L|R|lh|rh)(?=[._])")
 _MESH = re.compile(r"\.(fsaverage[56]?|fsa[56])\.")
@@ -14,8 +15,7 @@ _CIFTI = "_bold.dtseries.nii"
 
 def entities(path: Path) -> dict[str, str]:
     """BIDS entities of a file name, in the file's order: ``{"sub": "01", "task": "movie", ...}``."""
-    pairs = (part.partition("-") for part in path.name.split(".")[0].split("_"))
-    return {key: value for key, dash, value in pairs if dash}
+    return entities_said(path.name.split(".")[0])
 
 
 def side_of(path: Path) -> str:

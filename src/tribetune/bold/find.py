@@ -10,7 +10,7 @@ from tribetune.bold.bids_names import entities, kind_of, natural, side_of, space
 from tribetune.bold.meshes import resampling
 from tribetune.bold.run import run_label
 from tribetune.bold.run_files import RunFiles, sidecar_t_r
-from tribetune.errors import BoldError
+from tribetune.errors import BoldError, together
 from tribetune.spaces import FSAVERAGE5, FSLR
 
 _LOG = logging.getLogger(__name__)
@@ -69,9 +69,9 @@ def find_runs(
         raise _nothing(bids, subject, {**asked, "space": _bare(space, "space")}, found, of_task)
     runs = _grouped(chosen, bids)
     _tell_left_out(runs, [path for path in of_task if any(fits(path) for fits in wanted)])
-    for files in runs:
-        _check(files, [other for other in runs if other.label == files.label])
-    return [replace(files, t_r=sidecar_t_r(files)) for files in runs]
+    named = {label: [files for files in runs if files.label == label] for label in (files.label for files in runs)}
+    together([lambda files=files: _check(files, named[files.label]) for files in runs])
+    return together([lambda files=files: replace(files, t_r=sidecar_t_r(files)) for files in runs])
 
 
 def list_runs(bids: Path, subject: str = "", task: str = "", space: str = "") -> list[RunFiles]:

@@ -61,6 +61,36 @@ def run_label(subject: str, session: str, task: str, run: str) -> str:
     return "_".join(f"{key}-{value}" for key, value in entities.items() if value)
 
 
+def entities_said(label: str) -> dict[str, str]:
+    """Entities of a run's name, by BIDS keys; of a bare one none."""
+    pairs = (part.partition("-") for part in label.split("_"))
+    return {key: value for key, dash, value in pairs if dash}
+
+
+def is_named(label: str, name: str | int) -> bool:
+    """Whether a name in a recipe means the run of this label.
+
+    Parameters
+    ----------
+    label : str
+        As `run_label` gives it.
+    name : str or int
+        The run's entity (``2`` is also run ``02``), its task where it has no run entity, its label, or some of the
+        label's entities: ``task-movie_run-2``.
+    """
+    said, asked = entities_said(label), entities_said(str(name))
+    if str(name) == label:
+        return True
+    if not asked:
+        return bool(said) and _bare(name) == _bare(said.get("run") or said.get("task", ""))
+    return all(_bare(said.get(key, "")) == _bare(value) for key, value in asked.items())
+
+
+def _bare(name: str | int) -> str:
+    """A name without leading zeros: 2 and "02" are one."""
+    return str(name).lstrip("0") or str(name)
+
+
 def check_t_r(t_r: float, where: str) -> float:
     """Return a plausible repetition time in seconds.
 

@@ -9,51 +9,21 @@ from typing import Any
 
 import numpy as np
 
+from tribetune.bold.patterns import filled, matching, nearest, placeholders
 from tribetune.errors import BoldError
 
-_FIELDS = ("subject", "session", "task", "run")
-"""What a placeholder may stand for: BIDS entities."""
-
-_KEYS = dict(zip(("sub", "ses", "task", "run"), _FIELDS, strict=True))
+_KEYS = {"sub": "subject", "ses": "session", "task": "task", "run": "run"}
 
 
 def matching_files(pattern: str, subject: str = "") -> list[tuple[Path, dict[str, str]]]:
     """Files of a path with placeholders, and what the placeholders stand for."""
-    path = Path(pattern.replace("{subject}", subject) if subject else pattern)
-    parts = path.parts
-    free = next((k for k, part in enumerate(parts) if "{" in part), len(parts))
-    if free == len(parts):
-        if not path.is_file():
-            raise BoldError(f"no table at {path}", hint="set data.tables.path")
-        return [(path, {})]
-    base = Path(*parts[:free])
-    inside = Path(*parts[free:]).as_posix()
-    files = {file: file.relative_to(base).as_posix() for file in base.glob(_anything(inside))}
-    found = [(file, named) for file, name in sorted(files.items()) if (named := read_names(inside, name)) is not None]
+    path = filled(pattern, {"subject": subject}) if subject else pattern
+    found = matching(path)
+    if not found and not placeholders(path):
+        raise BoldError(f"no table at {path}{nearest(path)}", hint="set data.tables.path")
     if not found:
         raise BoldError(f"no table matches {path}", hint="set data.tables.path; {subject} and {run} stand for names")
     return found
-
-
-def _anything(pattern: str) -> str:
-    return re.sub(r"\{(" + "|".join(_FIELDS) + r")\}", "*", pattern)
-
-
-def read_names(pattern: str, name: str) -> dict[str, str] | None:
-    """What the placeholders of a pattern stand for in a name, or None where it does not fit."""
-    seen: set[str] = set()
-    expression = ""
-    for part in re.split(r"(\{(?:" + "|".join(_FIELDS) + r")\})", pattern):
-        field = part[1:-1]
-        if part != f"{{{field}}}" or field not in _FIELDS:
-            expression += re.escape(part)
-        elif field in seen:
-            expression += f"(?P={field})"
-        else:
-            seen.add(field)
-            expression += rf"(?P<{field}>[^/]+?)"
-    match = re.fullmatch(expression, name)
-    return match.groupdict() if match else None
 
 
 def read_entities(name: str) -> dict[str, str]:

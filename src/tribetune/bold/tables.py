@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from tribetune.bold.patterns import read_names
 from tribetune.bold.run import Run, check_t_r, check_values, run_label
-from tribetune.bold.table_files import matching_files, opened, read_entities, read_names
+from tribetune.bold.table_files import matching_files, opened, read_entities
 from tribetune.errors import BoldError, SpaceError
 
 _LOG = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import errno
 import functools
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
@@ -69,7 +69,10 @@ def tell(error: BaseException) -> int:
         typer.echo("Stopped. Run the same command again: it continues with what is not finished.", err=True)
         return STOPPED
     if isinstance(error, TribetuneError):
-        return _tell_two_lines(str(error), error.hint or "TRIBETUNE_DEBUG=1 before the command shows where this arose")
+        hint = error.hint or "TRIBETUNE_DEBUG=1 before the command shows where this arose"
+        if len(error.faults) > 1:
+            return _tell_two_lines(error.heading, hint, error.faults)
+        return _tell_two_lines(str(error), hint)
     if _is_disk_full(error):
         where = f": {error.filename}" if isinstance(error, OSError) and error.filename else ""
         return _tell_two_lines(f"the disk is full{where}; nothing half-written was left", HINTS[errno.ENOSPC])
@@ -88,8 +91,10 @@ def tell(error: BaseException) -> int:
     return OURS
 
 
-def _tell_two_lines(message: str, hint: str) -> int:
-    typer.echo(f"error: {_one_line(message)}\nhint: {_one_line(hint)}", err=True)
+def _tell_two_lines(message: str, hint: str, faults: Sequence[str] = ()) -> int:
+    """An error and its hint; between them, a line for each of several faults."""
+    between = "".join(f"\n  {_one_line(fault)}" for fault in faults)
+    typer.echo(f"error: {_one_line(message)}{':' if faults else ''}{between}\nhint: {_one_line(hint)}", err=True)
     return YOURS
 
 

@@ -1,16 +1,17 @@
 """The group ``recipe``: list, read, copy and check recipes."""
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tribetune.cli.command import command
-from tribetune.cli.options import Overrides, RecipeName
+from tribetune.cli.options import AsJson, Overrides, RecipeName
 from tribetune.cli.table import print_json, print_lines
 from tribetune.errors import RecipeError
-from tribetune.shipped import find_recipe, shipped_recipes
+from tribetune.shipped import about_recipe, find_recipe, shipped_recipes
 
 
 def register(app: typer.Typer) -> None:
@@ -24,10 +25,16 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="recipe")
 
 
-def ls() -> None:
-    """List the shipped recipes."""
-    rows = [(name, _first_comment(path)) for name, path in shipped_recipes().items()]
-    print_lines("", ("recipe", "what it does"), rows)
+def ls(as_json: AsJson = False) -> None:
+    """List the shipped recipes: what each is for, what it needs, how long it takes and on what."""
+    recipes = {name: about_recipe(path) for name, path in shipped_recipes().items()}
+    if as_json:
+        print_json([{"recipe": name, **asdict(about)} for name, about in recipes.items()])
+        return
+    rows = [
+        (name, f"{about.purpose}\nData: {about.data}", about.minutes, about.machine) for name, about in recipes.items()
+    ]
+    print_lines("", ("recipe", "what for", "minutes", "machine"), rows)
 
 
 def show(recipe: RecipeName) -> None:
@@ -65,8 +72,3 @@ def schema() -> None:
     from tribetune.recipe.file import recipe_schema
 
     print_json(recipe_schema())
-
-
-def _first_comment(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    return first.removeprefix("#").strip() if first.startswith("#") else ""

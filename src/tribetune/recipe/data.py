@@ -39,8 +39,10 @@ class BlockSplit(Section):
 class Tables(Section):
     """BOLD that is already a table: time × regions, per run and subject (NPZ, TSV or HDF5)."""
 
+    folder: Path = Path()
+    """Where the paths below begin."""
     path: str
-    """The file; ``{subject}`` and ``{run}`` stand for one file each."""
+    """The file; ``{subject}``, ``{session}``, ``{task}`` and ``{run}`` stand for one file each."""
     bold: str = ""
     """Name of the array in an NPZ or HDF5 file; may be left out where there is only one."""
     subjects: str = ""
@@ -52,9 +54,48 @@ class Tables(Section):
     first_volume_s: float | None = None
     """Time of the first volume on the clock of the stimulus, in seconds, where the file does not say it."""
     media: str = ""
-    """The film or sound, again with ``{subject}`` and ``{run}``; none when only words are used."""
+    """The film or sound, with the same placeholders and ``*`` for anything; none when only words are used."""
     words: str = ""
-    """Word timings; an NPZ table may carry its own."""
+    """Word timings, likewise; an NPZ table may carry its own."""
+
+
+class Layout(Section):
+    """A lab's own layout: paths with placeholders.
+
+    ``{subject}``, ``{session}``, ``{task}`` and ``{run}`` stand for what differs between runs, ``*`` for anything;
+    other placeholders get their values from ``data.runs``.
+    """
+
+    folder: Path = Path()
+    """Where the paths below begin."""
+    bold: str | Annotated[list[str], Field(min_length=1, max_length=2)]
+    """One volume (``.nii.gz``) or ``.dtseries.nii``, or left and right hemisphere (``.func.gii``, ``.mgz``)."""
+    media: str = ""
+    """The film or sound."""
+    words: str = ""
+    """Its words, in any format; without it those in ``NAME_words.*`` beside the film or sound, where there are."""
+    onset_s: float = 0.0
+    """When the stimulus begins, in seconds after the first volume; of single runs, in ``data.runs``."""
+    events: str = ""
+    """Instead of ``media``, ``words`` and ``onset_s``: an ``events.tsv``."""
+    confounds: str = ""
+    """fMRIPrep's table of confounds."""
+    brain_mask: str = ""
+    """Of volumes: voxels where it is 0 become 0."""
+    t_r: Positive | None = None
+    """Repetition time in seconds, where no header or JSON beside the file says it."""
+    in_order: Annotated[int, Field(ge=1)] | None = None
+    """Number of runs, where a path says the scanner's number, ``{scan}``, instead of the run: they are runs 1, 2, … in
+    its order."""
+
+    @model_validator(mode="after")
+    def _has_a_stimulus(self) -> "Layout":
+        if bool(self.events) == bool(self.media or self.words):
+            raise ValueError("give either `media` or `words` or both, or `events`")
+        first = self.bold if isinstance(self.bold, str) else self.bold[0]
+        if (self.in_order is not None) != ("{scan}" in first):
+            raise ValueError("`in_order` goes with {scan} in `bold`")
+        return self
 
 
 class RunOfFiles(Section):
@@ -155,8 +196,13 @@ class Source(Section):
     """A BIDS dataset with fMRIPrep derivatives."""
     files: Annotated[list[RunOfFiles], Field(min_length=1)] | None = None
     """Or the files of every run."""
+    layout: Layout | None = None
+    """Or where the files of every run lie in a lab's own layout."""
     tables: Tables | None = None
     """Or BOLD that is already a table."""
+    runs: list[str | int] | dict[Label, dict[str, str | int | float]] = Field([])
+    """Only these runs, and all of them must be there; every run that is there when empty. In ``layout`` and ``tables``
+    also what other placeholders stand for, and when a run's stimulus begins: ``{1: {film: CC1, onset_s: 8}}``."""
     stimuli: Path | None = None
     """Folder of the files that ``events.tsv`` names; left out: ``stimuli`` of the dataset, or the events' own."""
     session: Label = ""
@@ -188,10 +234,12 @@ class Source(Section):
         return self
 
     def _source_faults(self) -> list[str]:
-        given = [name for name in ("bids", "files", "tables") if getattr(self, name) is not None]
-        faults = [] if len(given) == 1 else ["give either `bids` or `tables` or `files`, and one of them only"]
+        given = [name for name in ("bids", "files", "layout", "tables") if getattr(self, name) is not None]
+        faults = [] if len(given) == 1 else ["give `bids`, `files`, `layout` or `tables`, and one of them only"]
         if (self.tables is not None) != (self.space == "table"):
-            faults.append("`tables` goes with `space: table`, and `bids` and `files` with another space")
+            faults.append("`tables` goes with `space: table`, and `bids`, `files` and `layout` with another space")
+        if isinstance(self.runs, dict) and self.layout is None and self.tables is None:
+            faults.append("`runs` of `bids` and `files` is a list of names")
         if self.tables is not None and self.cleaning != "tribe":
             faults.append(f"`cleaning: {self.cleaning}` needs confounds, and `tables` have none")
         names = [run.run for run in self.files or []]
@@ -218,3 +266,12 @@ class Data(Source):
     """What is trained on, and what is only scored."""
     calibration_minutes: Positive = 60.0
     """How much of the training BOLD is used."""
+    repeats: dict[Label, tuple[float, float]] = Field({})
+    """Stretches of runs that show the same clip, from and to in seconds after the first volume: ``{1: [818, 901]}``.
+    They are neither trained on nor scored, and the noise ceiling comes from them."""
+
+    @model_validator(mode="after")
+    def _repeats_of_runs(self) -> "Data":
+        if self.repeats and (len(self.repeats) < 2 or isinstance(self.split, BlockSplit)):
+            raise ValueError("`repeats` are of two runs or more, and go with a split by run")
+        return self

@@ -121,7 +121,7 @@ def _check(kind: type[AnyRecipe], values: dict[str, Any], where: str) -> AnyReci
     except ValidationError as error:
         faults = [_fault(kind, values, dict(fault)) for fault in error.errors()]
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
-        raise RecipeError(f"{where} has {count}: " + "; ".join(faults), hint=_hint(kind, values)) from None
+        raise RecipeError(f"{where} has {count}", hint=_hint(kind, values), faults=faults) from None
 
 
 def _hint(kind: type[BaseModel], values: Mapping[str, Any]) -> str:

@@ -14,12 +14,10 @@ class GroupData(Source):
 
     subjects: Literal["all"] | Annotated[list[Label], Field(min_length=2)] = "all"
     """``all`` that are there, or a list of labels."""
-    runs: list[str | int] = Field([])
-    """Runs to predict, by entity or by label without the subject; all when empty."""
 
     def of(self, subject: str) -> Data:
         """The data of one subject; nothing is trained, so its split says nothing."""
-        shared = self.model_dump(exclude={"subjects", "runs"})
+        shared = self.model_dump(exclude={"subjects"})
         return Data(**shared, subject=subject, split=RunSplit(test=["all"]))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from tribetune.errors import StimulusError
+from tribetune.errors import StimulusError, together
 from tribetune.stimulus.event import Event
 from tribetune.stimulus.media import Media, probe
 from tribetune.stimulus.words import WORD_SUFFIXES, read_table, read_words, words_of_rows
@@ -76,12 +76,13 @@ def read_shown(events_tsv: Path, stimuli: Path) -> list[Shown]:
         raise StimulusError(f"{events_tsv}: no such file, expected the events of a run", hint="check the path")
     rows = read_table(events_tsv)
     found, first = [], {}
-    for number, row in enumerate(rows, 1):
-        if row.get("stim_file", "n/a") in ("n/a", ""):
-            continue
+    named = [(number, row) for number, row in enumerate(rows, 1) if row.get("stim_file", "n/a") not in ("n/a", "")]
+    read = together(
+        [lambda n=number, r=row: tuple(_row_events(r, stimuli, f"{events_tsv}, row {n}")) for number, row in named]
+    )
+    for (number, row), events in zip(named, read, strict=True):
         where = f"{events_tsv}, row {number}"
         key = tuple(row.get(name, "") for name in ("onset", "duration", "trial_type", "stim_file"))
-        events = tuple(_row_events(row, stimuli, where))
         if events:
             found.append(Shown(where, events, first.get(key, "")))
             first.setdefault(key, where)
@@ -117,7 +118,16 @@ def check_on_run(events_tsv: Path, stimuli: Path, run_s: float) -> None:
     StimulusError
         If a stimulus begins after the run's end, or all of them are over before its first volume.
     """
-    shown = read_shown(events_tsv, stimuli)
+    check_shown(read_shown(events_tsv, stimuli), run_s)
+
+
+def check_shown(shown: Sequence[Shown], run_s: float) -> None:
+    """As `check_on_run`, of what is read already.
+
+    Raises
+    ------
+    StimulusError
+    """
     for one in shown:
         if one.start_s >= run_s:
             raise StimulusError(

@@ -1,5 +1,7 @@
 """A subject's runs as a recipe wants them: found, read, projected, averaged in parcels, cleaned and kept."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -10,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from tribetune.bold.bids_folders import raw_roots
+from tribetune.bold.bids_names import entities
 from tribetune.bold.cache import kept_run, key_of
 from tribetune.bold.clean import clean, describe
 from tribetune.bold.confounds import Thresholds
@@ -18,12 +21,13 @@ from tribetune.bold.images import open_volume, volume_t_r
 from tribetune.bold.label_files import read_names
 from tribetune.bold.parcellation import Parcellation, parcels_of_image, read_parcellation
 from tribetune.bold.parcels import to_parcels, volume_to_parcels
+from tribetune.bold.patterns import nearest
 from tribetune.bold.project import project_to_surface
 from tribetune.bold.read import read_run
-from tribetune.bold.run import Run, check_values, run_label
+from tribetune.bold.run import Run, check_values, entities_said, is_named, run_label
 from tribetune.bold.run_files import RunFiles, run_of_files
 from tribetune.bold.subcortex import Atlas, project_to_subcortex, read_atlas, with_subcortex
-from tribetune.errors import BoldError, SpaceError
+from tribetune.errors import BoldError, SpaceError, together
 from tribetune.recipe.data import Data, RunOfFiles
 from tribetune.spaces import FSAVERAGE5, FSLR, SUBCORTEX, join_spaces
 
@@ -42,21 +46,22 @@ def list_files(data: Data) -> list[RunFiles]:
         If there are none, or they contradict each other.
     """
     if data.files is not None:
-        return [files_of(data, run) for run in data.files]
+        return _chosen(together([lambda run=run: files_of(data, run) for run in data.files]), data)
     source = data.space if data.parcellation is None else FSAVERAGE5.name
     if data.parcellation is not None and data.parcellation.of_volumes:
         source = SUBCORTEX.name  # any volume will do
-    return find_runs(Path(str(data.bids)), data.subject, data.task, data.volume.source or source, data.session)
+    found = find_runs(Path(str(data.bids)), data.subject, data.task, data.volume.source or source, data.session)
+    return _chosen(found, data)
 
 
 def files_of(data: Data, run: RunOfFiles) -> RunFiles:
     """One run of a recipe's ``files``."""
     label = run_label(data.subject, data.session, data.task, run.run)
-    files = run_of_files(run.bold, label, run.t_r, run.events, run.confounds, run.brain_mask)
-    for path in (run.events, run.confounds, run.brain_mask):
-        if path is not None and not path.is_file():
-            raise BoldError(f"{files.label}: no file {path}", hint="mend data.files")
-    return files
+    named = [path for path in (*run.bold, run.events, run.confounds, run.brain_mask) if path is not None]
+    lacking = [f"no file {path}{nearest(path)}" for path in named if not path.is_file()]
+    if lacking:
+        raise BoldError(f"{label}: {len(lacking)} of its files missing", hint="mend data.files", faults=lacking)
+    return run_of_files(run.bold, label, run.t_r, run.events, run.confounds, run.brain_mask)
 
 
 def stimuli_of(data: Data, files: RunFiles | None = None) -> Path:
@@ -95,6 +100,20 @@ class Reader:
         assert choice is not None  # the schema makes sure
         files = choice.file or (Path(str(choice.left)), Path(str(choice.right)))
         return read_parcellation(files, self.data.space, choice.names)
+
+    def places(self) -> None:
+        """Read the parcellation or atlas that the space needs, where it is not an image that needs a run's grid.
+
+        Raises
+        ------
+        SpaceError
+            If a file is not there or cannot be read.
+        """
+        choice = self.data.parcellation
+        if choice is not None and not choice.of_volumes:
+            _ = self.parcellation
+        if self.data.space in _WITH_SUBCORTEX:
+            _ = self.atlas
 
     @property
     def cleaning(self) -> dict[str, Any]:
@@ -196,6 +215,29 @@ class Reader:
             name = self.data.space.removesuffix(str(wanted))
             raise SpaceError(f"{self.data.space}: its files have {found} parcels", hint=f"data.space: {name}{found}")
         return run
+
+
+def _chosen(found: list[RunFiles], data: Data) -> list[RunFiles]:
+    """The runs that the recipe names, all of them there."""
+    names = [str(name) for name in data.runs]
+    lacking = [name for name in names if not any(is_named(files.label, name) for files in found)]
+    if lacking:
+        told = tuple(path for name in lacking for path in _expected(found[0], name))
+        heading = f"sub-{data.subject}: {len(lacking)} of {len(names)} runs are not there"
+        raise BoldError(heading, hint="fetch them, or mend data.runs", faults=told)
+    return [files for files in found if not names or any(is_named(files.label, name) for name in names)]
+
+
+def _expected(like: RunFiles, name: str) -> Iterator[str]:
+    """The files that a run would have, by the names of another run's."""
+    asked = entities_said(name) or {"run": name}
+    for path in like.bold:
+        said, text = entities(path), str(path)
+        for key, value in asked.items():
+            old = said.get(key, "")
+            new = value.zfill(len(old)) if old.isdecimal() and value.isdecimal() else value
+            text = re.sub(rf"(?<=[/_]){key}-{re.escape(old)}(?=[/_.])", f"{key}-{new}", text)
+        yield f"no file {text}" if text != str(path) else f"no run {name}"
 
 
 def _opened(files: RunFiles) -> "tuple[SpatialImage, SpatialImage | None]":

@@ -39,7 +39,7 @@ def study_ceiling(study: Prepared, others: Callable[[], Others], resampling: Res
     if study.recipe.evaluation.native_t_r:
         return no_ceiling(n_outputs, "repeats and subjects are aligned at 1 Hz, and these scores are at the volumes")
     if wanted in ("auto", "repeat", "split-half"):
-        repeats, runs = _repeats(study.split.test, study)
+        repeats, runs = _of_clip(study.repeats) if study.repeats else _repeats(study.split.test, study)
         estimate = split_half_ceiling if wanted == "split-half" else repeat_ceiling
         found = estimate(repeats, runs, resampling=resampling)
         if found.kind != "none" or wanted != "auto":
@@ -60,6 +60,13 @@ def _repeats(parts: tuple[Part, ...], study: Prepared) -> tuple[Float[np.ndarray
         pieces.append(np.stack([part.aligned.bold[rows][valid] for part in group[:n]]))
         runs += [group[0].aligned.label] * int(valid.sum())
     return np.concatenate(pieces, axis=1), runs
+
+
+def _of_clip(parts: tuple[Part, ...]) -> tuple[Float[np.ndarray, "repeat time output"], list[str]]:
+    """BOLD of one clip, in samples that are valid every time."""
+    valid = np.all([part.aligned.mask[slice(*part.span)] for part in parts], axis=0)
+    repeats = np.stack([part.aligned.bold[slice(*part.span)][valid] for part in parts])
+    return repeats, ["clip"] * int(valid.sum())
 
 
 def _inter_subject(study: Prepared, others: Others, resampling: Resampling) -> Ceiling:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tribetune.errors import together
 from tribetune.model.tribe import Tribe
 from tribetune.progress import Silent
 from tribetune.recipe.file import read_any_recipe
@@ -14,7 +15,8 @@ from tribetune.splits import Split
 from tribetune.study.alignment import lag_note
 from tribetune.study.group_data import read_cohort
 from tribetune.study.leaks import enforce, find_leaks
-from tribetune.study.prepare import prepare
+from tribetune.study.prepare import bold_cache, prepare
+from tribetune.study.runs import study_runs
 
 
 def check(recipe_path: str, overrides: Sequence[str] = ()) -> list[str]:
@@ -58,6 +60,8 @@ def _check_pretraining(recipe: PretrainRecipe) -> list[str]:
 
 
 def _check_study(recipe: Recipe) -> list[str]:
+    # Everything wrong is told at once, and before the hours that features may take.
+    together([run.read_through for run in study_runs(recipe.data, bold_cache(recipe))])
     study = prepare(recipe, Silent())
     config, split = study.tribe.config, study.split
     lines = [

@@ -8,10 +8,9 @@ from tribetune.errors import AdaptationError, BoldError
 from tribetune.features.encoders import Encoders
 from tribetune.progress import Progress
 from tribetune.recipe.group import GroupRecipe
-from tribetune.splits import is_called
 from tribetune.stimulus.timeline import Timeline
 from tribetune.study.prepare import bold_cache, check_window, encoders_of, features_of, open_trunk
-from tribetune.study.runs import StudyRun, aligned_run, file_runs, table_runs
+from tribetune.study.runs import StudyRun, aligned_run, study_runs
 from tribetune.study.stimuli import check_usable
 from tribetune.study.subjects import ALL, chosen_subjects
 from tribetune.windows import AlignedRun
@@ -65,16 +64,13 @@ def read_cohort(
 def _subject(recipe: GroupRecipe, label: str, trunk: Base, chosen: Encoders, progress: Progress) -> Runs:
     one, found = recipe.of(label), {}
     cache = bold_cache(one)
-    for run in table_runs(one.data, []) if one.data.tables else file_runs(one.data, cache):
+    for run in study_runs(one.data, cache):
         key = "_".join(part for part in run.label.split("_") if not part.startswith("sub-")) or "run"
         check_usable(trunk.tribe, run.timeline, recipe.features.modalities, run.label)
         features = features_of(one, run, chosen, progress)
         aligned = aligned_run(run, features, recipe.windows.hemodynamic_lag_s, cache)
-        if not recipe.data.runs or any(is_called(aligned, name) or str(name) == key for name in recipe.data.runs):
-            _check_outputs(recipe, trunk, aligned)
-            found[key] = (run, aligned)
-    if not found:
-        raise BoldError(f"sub-{label} has none of the runs {recipe.data.runs}", hint="change data.runs")
+        _check_outputs(recipe, trunk, aligned)
+        found[key] = (run, aligned)
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tribetune.bold.run import is_named
 from tribetune.errors import LeakageError
 from tribetune.evaluate.checkpoint_leaks import checkpoint_leaks
 from tribetune.evaluate.duplicates import compact, plain_words
@@ -23,7 +24,7 @@ from tribetune.features.sources import content_of
 from tribetune.files import write_json
 from tribetune.model.training_list import training_stimuli
 from tribetune.share.bundle import read_facts
-from tribetune.splits import Part, is_called
+from tribetune.splits import Part
 from tribetune.study.prepare import Prepared
 from tribetune.study.runs import StudyRun
 from tribetune.study.stages import REFUSED
@@ -190,7 +191,7 @@ def _unknown_runs(study: Prepared) -> list[str]:
         f"chosen_on: {key} names run {name}, which this study does not use"
         for key, names in study.recipe.chosen_on.items()
         for name in names
-        if not any(is_called(aligned, name) for aligned in there)
+        if not any(is_named(aligned.label, name) for aligned in there)
     ]
 
 
@@ -208,7 +209,9 @@ def _decisions(study: Prepared) -> list[Decision]:
     """What the recipe says was chosen on which runs, and what the calibration data will decide."""
     parts = [*study.split.training, *study.split.validation, *study.split.test]
     told = [
-        Decision(key, "chosen", stretches_of(p for p in parts if any(is_called(p.aligned, name) for name in names)))
+        Decision(
+            key, "chosen", stretches_of(p for p in parts if any(is_named(p.aligned.label, name) for name in names))
+        )
         for key, names in study.recipe.chosen_on.items()
     ]
     return [*told, Decision("outputs in the chosen set", "chosen", stretches_of(study.split.training))]

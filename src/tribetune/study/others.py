@@ -9,13 +9,13 @@ from jaxtyping import Float
 
 from tribetune.bold.clean import standardise
 from tribetune.bold.find import list_runs
-from tribetune.bold.tables import TableSpec, list_table_subjects
 from tribetune.errors import BoldError, SpaceError, TribetuneError
 from tribetune.evaluate.ceilings import mean_of_subjects
 from tribetune.splits import Part
 from tribetune.stimulus.timeline import Timeline
 from tribetune.study.prepare import Prepared, bold_cache
-from tribetune.study.runs import StudyRun, aligned_run, file_runs, table_runs
+from tribetune.study.runs import StudyRun, aligned_run, study_runs
+from tribetune.study.subjects import list_subjects
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,12 @@ def shows(timeline: Timeline) -> tuple:
 
 def _names(study: Prepared) -> list[str]:
     data = study.recipe.data
-    if data.tables is not None:
-        found = list_table_subjects(TableSpec(**data.tables.model_dump(exclude={"media", "words"})))
-    elif data.bids is not None:
+    if data.files is not None:
+        return []
+    if data.bids is not None:
         found = sorted({run.subject for run in list_runs(Path(data.bids), task=data.task)})
     else:
-        found = []
+        found = list_subjects(data)
     return [name for name in found if name != data.subject]
 
 
@@ -122,7 +122,7 @@ def _of_subject(study: Prepared, subject: str) -> Float[np.ndarray, "time output
     """BOLD of all test parts, NaN where the subject was not measured; None where he had none of their stimuli."""
     recipe = study.recipe
     data, cache = recipe.data.model_copy(update={"subject": subject}), bold_cache(recipe)
-    runs = table_runs(data) if data.tables else file_runs(data, cache)
+    runs = study_runs(data, cache)
     by_stimulus = {shows(run.timeline): run for run in runs}
     found = [_of_part(study, part, by_stimulus) for part in study.split.test]
     if all(values is None for values in found):

@@ -11,7 +11,7 @@ from jaxtyping import Bool
 
 from tribetune.adapt.base import Base
 from tribetune.arrays import hash_plain
-from tribetune.errors import BoldError, FeatureError, SpaceError
+from tribetune.errors import FeatureError, SpaceError
 from tribetune.features.encoders import Encoders, encoders, named_set, pick_device
 from tribetune.features.extract import EVENT_KINDS, Features, extract
 from tribetune.model.checkpoint import checkpoint_hash, find_checkpoint, identify
@@ -21,13 +21,14 @@ from tribetune.progress import Progress
 from tribetune.recipe.data import BlockSplit
 from tribetune.recipe.schema import Recipe
 from tribetune.spaces import Space
-from tribetune.splits import Split, check_enough, limit_calibration, split_by_block, split_by_run, windows_of
+from tribetune.splits import Part, Split, windows_of
 from tribetune.study.bold import Reader
 from tribetune.study.provenance import short_names
-from tribetune.study.runs import StudyRun, aligned_run, file_runs, table_runs
+from tribetune.study.runs import StudyRun, aligned_run, study_runs
+from tribetune.study.splitting import split_runs
 from tribetune.study.stimuli import check_usable, timeline_digest
 from tribetune.timing import FEATURE_HZ
-from tribetune.windows import AlignedRun, Window
+from tribetune.windows import Window
 
 OWN_FOLDER = "a folder"
 """What an adapter says of encoders that are a lab's own: where they lie is nobody's business."""
@@ -60,6 +61,8 @@ class Prepared:
         Hash of all that decides what its encoder makes; none of features that were imported.
     leakage : dict
         What the leak guard looked for and found, and why leaks were allowed; empty before it looked.
+    repeats : tuple of Part
+        Stretches of one length that show the same clip, in no part of the split.
     """
 
     recipe: Recipe
@@ -73,6 +76,7 @@ class Prepared:
     notes: list[str] = field(default_factory=list)
     identities: Mapping[str, str] = field(default_factory=dict)
     leakage: dict[str, Any] = field(default_factory=dict)
+    repeats: tuple[Part, ...] = ()
 
     @property
     def tribe(self) -> Tribe:
@@ -158,7 +162,7 @@ def prepare(recipe: Recipe, progress: Progress, trunk: Base | None = None) -> Pr
             " training BOLD holds a trace of the test's motion. A split by run has none."
         )
     cache = bold_cache(recipe)
-    runs = table_runs(recipe.data, notes) if recipe.data.tables else file_runs(recipe.data, cache)
+    runs = study_runs(recipe.data, cache, notes)
     for run in runs:
         check_usable(tribe, run.timeline, recipe.features.modalities, run.label)
     chosen = encoders_of(tribe, recipe.features.encoders)
@@ -168,13 +172,12 @@ def prepare(recipe: Recipe, progress: Progress, trunk: Base | None = None) -> Pr
         features = features_of(recipe, run, chosen, progress)
         aligned.append(aligned_run(run, features, recipe.windows.hemodynamic_lag_s, cache))
     check_outputs(tribe, recipe.data.space, int(aligned[0].bold.shape[1]))
-    split = limit_calibration(_split(recipe, aligned), recipe.data.calibration_minutes)
-    check_enough(split, recipe.windows.duration_s)
+    split, repeats = split_runs(recipe, aligned, {run.label: run.timeline.start_s for run in runs})
     media = [event.file for run in runs for event in run.timeline.events if event.file]
     inputs = tuple(dict.fromkeys([path for run in runs for path in run.inputs] + media))
     timelines = {run.label: timeline_digest(run.timeline) for run in runs}
     named, made = {run.label: run for run in runs}, _identities(chosen, runs, recipe.features.modalities)
-    return Prepared(recipe, opened, base, split, inputs, timelines, chosen.name, named, notes, made)
+    return Prepared(recipe, opened, base, split, inputs, timelines, chosen.name, named, notes, made, repeats=repeats)
 
 
 def open_trunk(recipe: Recipe) -> Base:
@@ -292,14 +295,3 @@ def mismatches(recipe: Recipe, tribe: Tribe) -> list[str]:
 def _regressed_across(recipe: Recipe) -> bool:
     """Whether a run's confounds were fitted on blocks for training and for test together."""
     return isinstance(recipe.data.split, BlockSplit) and recipe.data.cleaning != "tribe"
-
-
-def _split(recipe: Recipe, aligned: list[AlignedRun]) -> Split:
-    choice = recipe.data.split
-    if not isinstance(choice, BlockSplit):
-        return split_by_run(aligned, choice.validation, choice.test)
-    if len(aligned) != 1:
-        raise BoldError(
-            f"{len(aligned)} runs, but data.split.by is `block`, which splits a single run", hint="set it to `run`"
-        )
-    return split_by_block(aligned[0], choice.test, choice.validation, choice.gap_s, recipe.windows.duration_s)

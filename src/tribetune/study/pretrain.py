@@ -22,7 +22,7 @@ from tribetune.simulate.dataset import Layout
 from tribetune.simulate.settings import CohortSettings
 from tribetune.splits import Split, split_by_run
 from tribetune.stimulus.words import read_words
-from tribetune.study.runs import aligned_run, file_runs
+from tribetune.study.runs import aligned_run, study_runs
 from tribetune.windows import AlignedRun
 
 
@@ -108,7 +108,7 @@ def _aligned_runs(
 ) -> list[AlignedRun]:
     data = Data(bids=bids, subject=subject, task="movie", split=RunSplit(test=["none"]))
     cache, aligned = recipe.features.store.parent / "bold", []
-    for run in file_runs(data, cache):
+    for run in study_runs(data, cache):
         progress.advance(run.label, 0.0)
         features = extract(
             run.timeline, chosen, recipe.features.modalities, recipe.features.store, recipe.features.device, None

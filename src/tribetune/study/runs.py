@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,16 +11,18 @@ from tribetune.arrays import hash_plain
 from tribetune.bold.cache import FORMAT, kept
 from tribetune.bold.clean import clean
 from tribetune.bold.find import events_file
+from tribetune.bold.layout import LaidOut
 from tribetune.bold.run import Run
 from tribetune.bold.run_files import RunFiles
-from tribetune.bold.tables import TableSpec, list_table_runs, list_table_subjects, read_table
-from tribetune.errors import BoldError
+from tribetune.bold.tables import list_table_subjects, read_table
+from tribetune.errors import together
 from tribetune.features.extract import Features
 from tribetune.recipe.data import Data
-from tribetune.stimulus.events import check_on_run
+from tribetune.stimulus.events import Shown, check_on_run, check_shown
 from tribetune.stimulus.timeline import Timeline, timeline_of_events
 from tribetune.study.bold import Reader, list_files, stimuli_of
-from tribetune.study.stimuli import table_stimulus
+from tribetune.study.layout import chosen_table_runs, laid_out, onset_s, table_spec
+from tribetune.study.stimuli import shown_timeline, table_stimulus
 from tribetune.windows import AlignedRun, align
 
 
@@ -56,31 +59,69 @@ class StudyRun:
     check: Callable[[float], None] | None = None
     confounds: Path | None = None
 
+    def read_through(self) -> Run:
+        """The cleaned run, after its stimulus was held against its length.
 
-def file_runs(data: Data, cache: Path) -> list[StudyRun]:
-    """Every run of the recipe's subject with its timeline."""
-    reader = Reader(data, cache)
-    return [_file_run(reader, files) for files in list_files(data)]
+        Raises
+        ------
+        TribetuneError
+            If it cannot be read, or its stimulus is another run's.
+        """
+        run = self.cleaned()
+        if self.check:
+            self.check(len(run.values) * run.t_r)
+        return run
 
 
-def table_runs(data: Data, notes: list[str] | None = None) -> list[StudyRun]:
-    """Every run of the recipe's subject in its tables, with the timeline on the clock of its first volume.
+def study_runs(data: Data, cache: Path, notes: list[str] | None = None) -> list[StudyRun]:
+    """Every run of the recipe's subject with its timeline, wherever the recipe has them from.
 
-    ``notes`` are told how many subjects there are.
+    Parameters
+    ----------
+    data : Data
+    cache : Path
+        Folder where cleaned runs are kept.
+    notes : list of str, optional
+        Told how many subjects tables have.
+
+    Raises
+    ------
+    TribetuneError
+        With everything that is missing or cannot be read, all runs together.
     """
-    tables = data.tables
-    if tables is None:
-        raise BoldError("no tables in the recipe", hint="set data.tables.path")
-    spec = TableSpec(**tables.model_dump(exclude={"media", "words"}))
-    usable = [] if notes is None else list_table_subjects(spec)
+    if data.tables is not None:
+        return _table_runs(data, notes)
+    reader, found = Reader(data, cache), []
+    together([reader.places, lambda: found.extend(_listed(reader))])
+    return found
+
+
+def _listed(reader: Reader) -> list[StudyRun]:
+    data = reader.data
+    if data.layout is not None:
+        return together([lambda one=one: _laid_out_run(reader, one) for one in laid_out(data, data.subject)])
+    return together([lambda files=files: _file_run(reader, files) for files in list_files(data)])
+
+
+def _table_runs(data: Data, notes: list[str] | None) -> list[StudyRun]:
+    names = chosen_table_runs(data, data.subject)
+    usable = [] if notes is None else list_table_subjects(table_spec(data))
     if notes is not None and len(usable) > 1:
         notes.append(f"{len(usable)} subjects have a usable table; this is sub-{data.subject}.")
-    found = []
-    for name in list_table_runs(spec, data.subject):
-        run = read_table(spec, data.subject, name)
-        timeline = table_stimulus(tables, data.subject, name).shifted(-run.first_volume_s)
-        found.append(StudyRun(run.label, run.run, timeline, run.sources, "", lambda run=run: clean(run, data.cleaning)))
-    return found
+    return together([lambda name=name: _table_run(data, name) for name in names])
+
+
+def _table_run(data: Data, name: str) -> StudyRun:
+    """On the clock of its first volume."""
+    found: dict[str, Any] = {}
+    jobs = {
+        "run": lambda: read_table(table_spec(data), data.subject, name),
+        "shown": lambda: table_stimulus(data, name),
+    }
+    together([lambda key=key, job=job: found.update({key: job()}) for key, job in jobs.items()])
+    run: Run = found["run"]
+    timeline = found["shown"].shifted(onset_s(data, run.label) - run.first_volume_s)
+    return StudyRun(run.label, run.run, timeline, run.sources, "", lambda: clean(run, data.cleaning))
 
 
 def aligned_run(run: StudyRun, features: Features, lag_s: float, cache: Path) -> AlignedRun:
@@ -106,9 +147,7 @@ def aligned_run(run: StudyRun, features: Features, lag_s: float, cache: Path) ->
     key = hash_plain({"format": FORMAT, "cleaned": run.key, "clock": clock})
 
     def make() -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        cleaned = run.cleaned()
-        if run.check:
-            run.check(len(cleaned.values) * cleaned.t_r)
+        cleaned = run.read_through()
         made = align(cleaned, run.timeline, features, lag_s)
         return {"bold": made.bold, "mask": made.mask}, {}
 
@@ -128,4 +167,24 @@ def _file_run(reader: Reader, files: RunFiles) -> StudyRun:
         lambda: reader.cleaned(files, key),
         lambda run_s: check_on_run(events, stimuli, run_s),
         files.confounds,
+    )
+
+
+def _laid_out_run(reader: Reader, one: LaidOut) -> StudyRun:
+    """A run of a lab's own layout: its stimulus begins at one time, or its events say when."""
+    if one.files.events is not None:
+        return _file_run(reader, one.files)
+    label, key = one.files.label, reader.key(one.files)
+    timeline = shown_timeline(one.media, one.words).shifted(onset_s(reader.data, label))
+    names = " and ".join(path.name for path in (one.media, one.words) if path)
+    shown = [Shown(f"{label}: {names}", timeline.events)]
+    return StudyRun(
+        label,
+        one.files.run,
+        timeline,
+        reader.inputs(one.files),
+        key,
+        lambda: reader.cleaned(one.files, key),
+        lambda run_s: check_shown(shown, run_s),
+        one.files.confounds,
     )

@@ -5,11 +5,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tribetune.errors import FeatureError, StimulusError
+from tribetune.errors import FeatureError, StimulusError, together
 from tribetune.features.extract import EVENT_KINDS
 from tribetune.model.tribe import Tribe
-from tribetune.recipe.data import Tables
-from tribetune.stimulus.timeline import Timeline, timeline_of_files
+from tribetune.recipe.data import Data
+from tribetune.stimulus.timeline import Timeline, timeline_of_files, words_beside
+from tribetune.study.layout import stimulus_file, table_values
 
 
 def check_usable(tribe: Tribe, timeline: Timeline, modalities: Sequence[str], where: str) -> None:
@@ -34,23 +35,31 @@ def check_usable(tribe: Tribe, timeline: Timeline, modalities: Sequence[str], wh
         )
 
 
-def table_stimulus(tables: Tables, subject: str, run: str) -> Timeline:
+def table_stimulus(data: Data, run: str) -> Timeline:
     """The film, sound and words of one run; an NPZ table without other stimulus carries its own words.
 
     Raises
     ------
     StimulusError
-        If there is none.
+        If there is none, or a file is not there.
     """
+    tables = data.tables
+    assert tables is not None  # the caller makes sure
     media, words = tables.media, tables.words
     if not (media or words) and tables.path.endswith(".npz"):
         words = tables.path
     if not (media or words):
         raise StimulusError("the tables come without a stimulus", hint="set data.tables.words or data.tables.media")
-    paths = [
-        Path(name.replace("{subject}", subject).replace("{run}", run)) if name else None for name in (media, words)
-    ]
-    return timeline_of_files([paths[0]] if paths[0] else [], paths[1])
+    values = table_values(data, data.subject, run)
+    asked = ((media, "film or sound"), (words, "words"))
+    paths = together([lambda p=p, w=w: stimulus_file(tables.folder, p, values, w) for p, w in asked])
+    return shown_timeline(*paths)
+
+
+def shown_timeline(media: Path | None, words: Path | None) -> Timeline:
+    """A film or sound, and its words: those beside it, in ``NAME_words.*``, where none are named."""
+    beside = words or (words_beside(media) if media else None)
+    return timeline_of_files([media] if media else [], beside)
 
 
 def timeline_digest(timeline: Timeline) -> str:

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from tribetune.bold.bids_folders import bids_roots
-from tribetune.bold.tables import TableSpec, list_table_subjects
+from tribetune.bold.layout import list_laid_out_subjects
+from tribetune.bold.tables import list_table_subjects
 from tribetune.errors import BoldError
 from tribetune.recipe.data import Data
+from tribetune.study.layout import bold_layout, table_spec
 
 ALL = "all"
 
@@ -19,7 +21,9 @@ def chosen_subjects(data: Data, names: str) -> list[str]:
         If one of them is not there, or the recipe names the files of one subject.
     """
     if data.files is not None:
-        raise BoldError("data.files are of one subject", hint="set data.bids or data.tables for several subjects")
+        raise BoldError(
+            "data.files are of one subject", hint="set data.bids, data.layout or data.tables for several subjects"
+        )
     there = list_subjects(data)
     if names.strip() == ALL:
         return there
@@ -34,7 +38,7 @@ def chosen_subjects(data: Data, names: str) -> list[str]:
 
 
 def list_subjects(data: Data) -> list[str]:
-    """Labels of every subject of a BIDS dataset or of tables.
+    """Labels of every subject of a BIDS dataset, a layout or tables.
 
     Raises
     ------
@@ -42,7 +46,12 @@ def list_subjects(data: Data) -> list[str]:
         If there is none.
     """
     if data.tables is not None:
-        return list_table_subjects(TableSpec(**data.tables.model_dump(exclude={"media", "words"})))
+        return list_table_subjects(table_spec(data))
+    if data.layout is not None:
+        found = list_laid_out_subjects(bold_layout(data))
+        if not found:
+            raise BoldError(f"no subject matches {data.layout.bold}", hint="mend data.layout")
+        return found
     folders = [path for root in bids_roots(Path(str(data.bids))) for path in root.glob("sub-*") if path.is_dir()]
     found = sorted({folder.name.removeprefix("sub-") for folder in folders if any(folder.rglob("func"))})
     if not found:

@@ -7,17 +7,19 @@ from typing import Any
 
 from tribetune.bold.confounds import framewise_displacement
 from tribetune.bold.find import list_runs
+from tribetune.bold.patterns import filled
 from tribetune.bold.quality import Finding, Quality, compare_sessions, quality_of
 from tribetune.bold.run import Run, run_label
 from tribetune.bold.run_files import RunFiles, sidecar_t_r
 from tribetune.bold.survey import Survey, survey
-from tribetune.bold.tables import TableSpec, list_table_runs, read_table
+from tribetune.bold.tables import read_table
 from tribetune.errors import TribetuneError
 from tribetune.progress import Progress, Silent
 from tribetune.recipe.data import Data
 from tribetune.recipe.file import read_recipe
 from tribetune.stimulus.events import check_on_run
 from tribetune.study.bold import Reader, files_of, list_files, stimuli_of
+from tribetune.study.layout import chosen_table_runs, laid_out, table_spec, table_values
 from tribetune.study.prepare import bold_cache
 
 
@@ -65,7 +67,7 @@ def look(
     """
     recipe, wanted, progress = read_recipe(recipe_path, overrides), wanted or Wanted(), progress or Silent()
     data, faults = recipe.data, []
-    rows = _table_rows(data) if data.tables else list(_file_rows(data, faults))
+    rows = _rows(data, faults)
     qualities = []
     if wanted.quality or wanted.pictures:
         reader = Reader(data, bold_cache(recipe))
@@ -77,6 +79,22 @@ def look(
         row.pop("of")
     drift = compare_sessions(qualities) if len({quality.session for quality in qualities}) > 1 else ()
     return {"runs": rows, "sessions": [asdict(finding) for finding in drift], "faults": faults}
+
+
+def _rows(data: Data, faults: list[str]) -> list[dict[str, Any]]:
+    if data.tables is not None:
+        return _table_rows(data)
+    return _layout_rows(data) if data.layout is not None else list(_file_rows(data, faults))
+
+
+def _layout_rows(data: Data) -> list[dict[str, Any]]:
+    rows = []
+    for one in laid_out(data, data.subject):
+        folder = stimuli_of(data, one.files)
+        row = _row(survey([one.files], folder)[0], folder, read=True)
+        shown = [path.name for path in (one.media, one.words) if path]
+        rows.append(row if one.files.events else row | {"stimuli": shown, "missing": []})
+    return rows
 
 
 def _file_rows(data: Data, faults: list[str]) -> Iterator[dict[str, Any]]:
@@ -108,9 +126,8 @@ def _file_rows(data: Data, faults: list[str]) -> Iterator[dict[str, Any]]:
 
 def _table_rows(data: Data) -> list[dict[str, Any]]:
     assert data.tables is not None  # the caller makes sure
-    spec = TableSpec(**data.tables.model_dump(exclude={"media", "words"}))
-    rows = []
-    for name in list_table_runs(spec, data.subject):
+    spec, rows = table_spec(data), []
+    for name in chosen_table_runs(data, data.subject):
         try:
             run = read_table(spec, data.subject, name)
         except TribetuneError as error:
@@ -118,7 +135,8 @@ def _table_rows(data: Data) -> list[dict[str, Any]]:
             continue
         row = _empty(run.label) | {"read": True, "kind": "table", "t_r": run.t_r, "volumes": len(run.values)}
         row |= {"minutes": len(run.values) * run.t_r / 60, "of": run}
-        named = [text.replace("{run}", name) for text in (data.tables.media, data.tables.words) if text]
+        values = table_values(data, data.subject, name)
+        named = [filled(text, values) for text in (data.tables.media, data.tables.words) if text]
         own = [Path(data.tables.path).name] if data.tables.path.endswith(".npz") and not named else []
         rows.append(row | {"stimuli": [Path(text).name for text in named] or own, "space": run.space})
     return rows

@@ -1,0 +1,66 @@
+"""Paths with placeholders: which files they match, and what the placeholders stand for."""
+
+import glob
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+_PIECES = re.compile(r"(\{[a-z_]+\}|\*)")
+
+
+def placeholders(pattern: str) -> set[str]:
+    """Names of a pattern's placeholders."""
+    return {piece[1:-1] for piece in _PIECES.findall(pattern) if piece != "*"}
+
+
+def filled(pattern: str, values: Mapping[str, str]) -> str:
+    """A pattern with the placeholders that are known put in."""
+    return _PIECES.sub(lambda piece: values.get(piece[0][1:-1], piece[0]), pattern)
+
+
+def matching(pattern: str) -> list[tuple[Path, dict[str, str]]]:
+    """Files of a pattern, in their names' order (9 before 10), and what its placeholders stand for in each.
+
+    A ``*`` stands for anything within a name, and is not told.
+    """
+    parts = Path(pattern).parts
+    free = next((k for k, part in enumerate(parts) if _PIECES.search(part)), len(parts))
+    if free == len(parts):
+        return [(Path(pattern), {})] if Path(pattern).is_file() else []
+    base, inside = Path(*parts[:free]), Path(*parts[free:]).as_posix()
+    anything = "".join("*" if _PIECES.fullmatch(piece) else glob.escape(piece) for piece in _PIECES.split(inside))
+    files = {file: file.relative_to(base).as_posix() for file in base.glob(anything) if file.is_file()}
+    found = [(file, named) for file, name in files.items() if (named := read_names(inside, name)) is not None]
+    return sorted(found, key=lambda one: _natural(files[one[0]]))
+
+
+def read_names(pattern: str, name: str) -> dict[str, str] | None:
+    """What the placeholders of a pattern stand for in a name, or None where it does not fit."""
+    seen: set[str] = set()
+    expression = ""
+    for piece in _PIECES.split(pattern):
+        field = piece[1:-1]
+        if not _PIECES.fullmatch(piece):
+            expression += re.escape(piece)
+        elif piece == "*":
+            expression += "[^/]*"
+        elif field in seen:
+            expression += f"(?P={field})"
+        else:
+            seen.add(field)
+            expression += rf"(?P<{field}>[^/]+?)"
+    match = re.fullmatch(expression, name)
+    return match.groupdict() if match else None
+
+
+def nearest(path: str | Path) -> str:
+    """What to say after a path that is not there: the name beside it that is most alike, if any is."""
+    path = Path(path)
+    beside = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
+    near = get_close_matches(path.name, beside, n=1, cutoff=0.8)
+    return f" (there is {near[0]})" if near else ""
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
