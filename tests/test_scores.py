@@ -49,6 +49,48 @@ def test_masked_samples_do_not_count():
     torch.testing.assert_close(pearson_r(predicted, spoilt, mask), pearson_r(predicted[:30], measured[:30]))
 
 
+RUNS = ("1",) * 30 + ("2",) * 50
+
+
+def two_runs():
+    """A prediction that knows which run it is and nothing else, beside BOLD that moved between the runs."""
+    predicted, measured = noise(80, 4), noise(80, 4, seed=1)
+    predicted[30:], measured[30:] = 3 * predicted[30:] + 40, 2 * measured[30:] + 70
+    return predicted, measured
+
+
+def test_runs_are_zscored_apart_so_that_r_is_the_weighted_mean_of_scipys():
+    predicted, measured = two_runs()
+    of_runs = [[pearsonr(predicted[rows, k], measured[rows, k]).statistic for k in range(4)]
+               for rows in (slice(30), slice(30, 80))]  # fmt: skip
+    found = pearson_r(predicted, measured, runs=RUNS)
+    np.testing.assert_allclose(found, np.average(of_runs, axis=0, weights=[30, 50]), atol=1e-6)  # float32
+    assert (pearson_r(predicted, measured) > 0.9).all()  # what pooling would call a score
+    mask = torch.arange(80) < 60
+    torch.testing.assert_close(
+        pearson_r(predicted, measured, mask, RUNS), pearson_r(predicted[:60], measured[:60], runs=RUNS[:60])
+    )
+
+
+def test_a_run_of_one_sample_has_no_weight_and_a_flat_run_leaves_no_score():
+    predicted, measured = two_runs()
+    one_more = pearson_r(predicted[:31], measured[:31], runs=RUNS[:31])
+    torch.testing.assert_close(one_more, pearson_r(predicted[:30], measured[:30]))
+    measured[30:, 2] = 7.0
+    assert torch.isnan(pearson_r(predicted, measured, runs=RUNS)).tolist() == [False, False, True, False]
+
+
+@pytest.mark.parametrize("cuts", [(80,), (7, 25, 40, 80)])
+def test_streaming_tells_runs_apart(cuts):
+    predicted, measured = two_runs()
+    metric, start, numbers = PearsonR(4, n_runs=3), 0, torch.tensor([int(run) for run in RUNS])
+    for stop in cuts:
+        metric.update(predicted[start:stop], measured[start:stop], runs=numbers[start:stop])
+        start = stop
+    # the same sums merged in another order; run 0 was never seen
+    torch.testing.assert_close(metric.compute(), pearson_r(predicted, measured, runs=RUNS), atol=1e-6, rtol=0)
+
+
 def test_one_sample_has_no_score():
     assert torch.isnan(pearson_r(noise(1, 4), noise(1, 4, seed=1))).all()
 

@@ -5,7 +5,8 @@ import pytest
 
 from tribetune.errors import BoldError
 from tribetune.evaluate import group
-from tribetune.evaluate.group import Cohort, score_group
+from tribetune.evaluate.group import Cohort, group_null, score_group
+from tribetune.evaluate.null import NEAREST
 
 N, OUTPUTS, SAMPLES = 9, 7, (150, 90)
 
@@ -140,3 +141,22 @@ def test_the_interval_holds_the_estimate_and_covers_what_other_cohorts_of_the_si
 def test_one_subject_is_no_group():
     with pytest.raises(BoldError, match="1 subjects with 240 samples in common"):
         score_group(make(n=1), EVERY, 100, 0)
+
+
+def test_chance_is_r_group_of_the_same_prediction_at_another_time():
+    """The cohort agrees in one run only, which counts for more in R_group, and so it must by chance."""
+    cohort = make()
+    noise = np.random.default_rng(9).standard_normal((N, SAMPLES[1], OUTPUTS)).astype(np.float32)
+    cohort = replace(cohort, bold=tuple((own[0], other) for own, other in zip(cohort.bold, noise, strict=True)))
+    mean = np.stack([zscored(runs) for runs in cohort.bold]).mean(0)
+    parts = np.split(mean / mean.std(0) / len(mean), [SAMPLES[0]])
+    of_runs = []
+    for predicted, y in zip(cohort.predicted, parts, strict=True):
+        x = zscored([predicted])
+        of_runs.append(np.array([(np.roll(x, shift, axis=0) * y).sum(0).mean() for shift in range(len(x))]))
+    assert of_runs[0][0] + of_runs[1][0] == pytest.approx(score_group(cohort, EVERY, 100, 0).r_group.mean, abs=1e-6)
+    first, second = (curve[NEAREST : len(curve) - NEAREST + 1] for curve in of_runs)
+    possible = np.sort((first[:, None] + second).ravel())
+    null = group_null(cohort, EVERY, draws=300, seed=0)
+    apart = np.abs(possible[:, None] - null).min(0)
+    assert apart.max() < 1e-6  # BOLD is float32; neighbours among the 5,661 are farther apart than that for most

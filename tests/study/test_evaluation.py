@@ -13,9 +13,14 @@ from tribetune.evaluate.bootstrap import HeldOut, bootstrap_scores
 from tribetune.evaluate.ceilings import mean_of_subjects, no_ceiling
 from tribetune.evaluate.parcels import Parcels
 from tribetune.evaluate.permutation import Scheme
+from tribetune.evaluate.predict import predict_run
 from tribetune.evaluate.significance import q_values
+from tribetune.progress import Silent
+from tribetune.recipe.file import read_recipe
 from tribetune.study.adapt import adapt
+from tribetune.study.baselines import zero_shot_calibration
 from tribetune.study.evaluation import Evaluation
+from tribetune.study.prepare import prepare
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +173,16 @@ def test_without_repeats_and_others_there_is_no_ceiling_and_words_for_it(study_f
     )
     with pytest.raises(BoldError, match="no other subject than 01"):
         run(study_folder, tmp_path / "others", "evaluation.baselines=[others]")
+
+
+def test_what_outputs_are_chosen_by_z_scores_each_run(study_folder):
+    study = prepare(read_recipe(str(study_folder / "recipe.yaml"), []), Silent())
+    total, n = np.zeros(8), 0
+    for part in study.split.training:
+        predicted, mask = predict_run(study.tribe, part.aligned, None), part.mask
+        r = [np.corrcoef(predicted[mask, k], part.aligned.bold[mask, k])[0, 1] for k in range(8)]
+        total, n = total + int(mask.sum()) * np.array(r), n + int(mask.sum())
+    np.testing.assert_allclose(zero_shot_calibration(study), total / n, atol=1e-5)  # predictions are float32
 
 
 def test_principal_components_are_of_training_runs_and_change_the_fit(study_folder, tmp_path):

@@ -11,9 +11,13 @@ from typer.testing import CliRunner
 
 from tribetune.cli.app import build
 from tribetune.errors import AdaptationError, BoldError, RecipeError, TribetuneError
+from tribetune.evaluate.bootstrap import Estimate
+from tribetune.evaluate.minutes import LogLine, Saved
+from tribetune.evaluate.more_runs import OneMore
 from tribetune.progress import Silent
 from tribetune.study.adapt import adapt
 from tribetune.study.plan import PlanOptions, plan
+from tribetune.study.plan_words import one_more_sentence, sentences
 from tribetune.study.sweep import lengths_of, orders_of
 
 OPTIONS = PlanOptions(minutes=(2.0, 5.0), orders=1, more=10.0)
@@ -121,6 +125,17 @@ def test_a_subject_who_is_noise_does_not_gain(study_folder, tmp_path):
     assert any("is not shown" in sentence or "no worse" in sentence for sentence in found.facts["words"])
     bought = found.facts["one_more_run"]["all"]
     assert bought is None or bought["new"]["interval"][0] <= 0
+
+
+def test_too_few_blocks_for_an_interval_are_said_in_words():
+    nothing = (float("nan"), float("nan"))
+    line = LogLine(0.1, 0.02, np.full((9, 2), np.nan), 3, 8, 3)
+    found = sentences({"ridge": Saved(5.0, 8.0, nothing, 20.0, 2.0)}, {"ridge": line}, 20.0, 10.0)
+    gain = Estimate(0.012, nothing, 8)
+    found.append(one_more_sentence(OneMore(Estimate(0.1, nothing, 8), Estimate(0.2, nothing, 8), gain, gain, 3.0, 4)))
+    assert all("[no interval: too few blocks]" in sentence for sentence in found)
+    assert not any("nan" in sentence or "not known" in sentence for sentence in found)
+    assert "+0.0139 [no interval: too few blocks] mean r for each doubling" in found[1]
 
 
 def test_the_command_prints_a_row_per_length_and_says_it_in_words(run, planned):

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 
 from tribetune.errors import BoldError
 from tribetune.evaluate.bootstrap import Estimate, zscore_by_run
+from tribetune.evaluate.null import standard_null
 
 _CHUNK = 1024
 _CURVE_DRAWS = 200
@@ -161,6 +162,28 @@ def score_group(cohort: Cohort, in_means: Bool[np.ndarray, " output"], draws: in
         collected.maps,
         cohort.n_samples,
     )
+
+
+def group_null(
+    cohort: Cohort, outputs: Bool[np.ndarray, " output"], *, draws: int, seed: int
+) -> Float[np.ndarray, " draw"]:
+    """R_group when each run's prediction is shifted circularly by a random time; a shift of none would give R_group.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    outputs : array of shape (n_outputs,)
+        Those with an R_group that enter the mean.
+    draws, seed : int
+
+    Notes
+    -----
+    As in `score_group`, subjects are z-scored within each run, and their mean is not again: where they agree less it
+    varies less, and counts less.
+    """
+    labels, mean = np.asarray(cohort.labels), cohort.mean(outputs)
+    predicted = zscore_by_run(cohort.prediction(outputs), labels)
+    return standard_null(predicted, mean / np.sqrt((mean**2).mean(0)), labels, draws=draws, seed=seed)
 
 
 @dataclass(frozen=True)

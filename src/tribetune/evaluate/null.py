@@ -38,12 +38,24 @@ def shift_null(
     """
     labels = np.asarray(held_out.runs)
     x, y = (zscore_by_run(values[:, outputs], labels) for values in (predicted, held_out.bold))
+    return standard_null(x, y, labels, draws=draws, seed=seed)
+
+
+def standard_null(
+    x: Float[np.ndarray, "time output"],
+    y: Float[np.ndarray, "time output"],
+    labels: np.ndarray,
+    *,
+    draws: int,
+    seed: int,
+) -> Float[np.ndarray, " draw"]:
+    """As `shift_null`, of sides on the scale on which the mean of their product is r."""
     rng, total = np.random.default_rng(seed), np.zeros(draws)
-    for label in dict.fromkeys(held_out.runs):
+    for label in dict.fromkeys(labels.tolist()):
         rows = labels == label
         curve = _mean_r_by_shift(x[rows], y[rows])
         allowed = curve[NEAREST : len(curve) - NEAREST + 1]
-        drawn = rng.choice(allowed, draws) if len(allowed) and outputs.any() else np.full(draws, np.nan)
+        drawn = rng.choice(allowed, draws) if len(allowed) and x.shape[1] else np.full(draws, np.nan)
         total += drawn * rows.mean()
     return total
 

@@ -18,13 +18,12 @@ from tribetune.timing import STEPS_PER_OUTPUT
 
 
 def zero_shot_calibration(study: Prepared) -> Float[np.ndarray, " output"]:
-    """Zero-shot r per output on the calibration data, which zero-shot has not seen."""
+    """Zero-shot r per output on the calibration data, which zero-shot has not seen; each run z-scored, as in scores."""
     window_s, trunk = study.recipe.windows.duration_s, study.trunk
-    parts = study.split.training
+    parts, measured = study.split.training, training_samples(study)
     predicted = [predict_run(study.tribe, part.aligned, None, Cut(window_s, span=part.span), trunk) for part in parts]
-    measured = [part.aligned.bold[slice(*part.span)] for part in parts]
-    mask = np.concatenate([part.mask[slice(*part.span)] for part in parts])
-    return pearson_r(*(torch.from_numpy(np.concatenate(side)[mask]) for side in (predicted, measured))).numpy()
+    valid = np.concatenate([values[mask] for values, mask in zip(predicted, measured.masks, strict=True)])
+    return pearson_r(*(torch.from_numpy(side) for side in (valid, measured.bold)), runs=measured.runs).numpy()
 
 
 def fir_baseline(study: Prepared) -> dict[str, np.ndarray]:

@@ -10,9 +10,7 @@ from jaxtyping import Bool
 
 from tribetune.adapt.base import Base
 from tribetune.bold.write import write_prediction
-from tribetune.evaluate.bootstrap import HeldOut
-from tribetune.evaluate.group import Cohort, GroupScores, score_group
-from tribetune.evaluate.null import shift_null
+from tribetune.evaluate.group import Cohort, GroupScores, group_null, score_group
 from tribetune.evaluate.predict import Cut, predict_run
 from tribetune.files import whole, write_json, write_text
 from tribetune.progress import Progress, Silent
@@ -132,7 +130,8 @@ def predict_group(
     in_means = _in_means(recipe, predicted[0].shape[1])
     draws = recipe.evaluation.bootstrap_draws
     scores = score_group(together, in_means, draws, recipe.seed)
-    null_95 = _chance(together, in_means & np.isfinite(scores.maps["r_group"]), draws, recipe.seed)
+    counted = in_means & np.isfinite(scores.maps["r_group"])
+    null_95 = float(np.percentile(group_null(together, counted, draws=draws, seed=recipe.seed), 95))
     pictures = _draw(recipe, scores, path)
     result = GroupResult(scores, null_95, list(cohort), left_out, path, notes, pictures)
     _save(result)
@@ -194,13 +193,6 @@ def _together(predicted: list[np.ndarray], cohort: Mapping[str, Runs]) -> Cohort
 def _in_means(recipe: GroupRecipe, n_outputs: int) -> Bool[np.ndarray, " output"]:
     one = recipe.of(ALL)
     return Space(recipe.data.space, n_outputs, Reader(one.data, bold_cache(one)).labels()).in_means
-
-
-def _chance(cohort: Cohort, outputs: Bool[np.ndarray, " output"], draws: int, seed: int) -> float:
-    """95th percentile of R_group for the same prediction at the wrong time."""
-    held_out = HeldOut(cohort.mean(outputs), cohort.labels)
-    null = shift_null(cohort.prediction(outputs), held_out, np.ones(int(outputs.sum()), bool), draws=draws, seed=seed)
-    return float(np.percentile(null, 95))
 
 
 def _draw(recipe: GroupRecipe, scores: GroupScores, path: Path) -> list[Path]:

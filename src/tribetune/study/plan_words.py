@@ -8,13 +8,16 @@ from tribetune.evaluate.more_runs import OneMore
 
 NAMES = {"zero-shot": "Zero-shot", "fir": "The FIR"}
 
+_NO_INTERVAL = "no interval: too few blocks"
+
 
 def saved_sentence(method: str, saved: Saved) -> str:
     """What the FIR needs for a method's score."""
     low, high = saved.interval
     name = NAMES.get(method, method)
     how = f"{name} with {saved.spent:.3g} min" if saved.spent else f"{name}, without any scanning,"
-    interval = f"[95 % interval {_minutes(low, saved)} to {_minutes(high, saved)}]"
+    known = low == low and high == high
+    interval = f"[95 % interval {_minutes(low, saved)} to {_minutes(high, saved)}]" if known else f"[{_NO_INTERVAL}]"
     if saved.needed != saved.needed:
         return f"{how} scores no more than the FIR does with as many: no minutes are saved {interval}."
     if saved.needed == float("inf"):
@@ -83,4 +86,5 @@ def _minutes(value: float, saved: Saved) -> str:
 
 
 def _figure(found: Estimate) -> str:
-    return f"{found.mean:+.4f} [{found.interval[0]:+.4f}, {found.interval[1]:+.4f}]"
+    low, high = found.interval
+    return f"{found.mean:+.4f} [{_NO_INTERVAL if low != low or high != high else f'{low:+.4f}, {high:+.4f}'}]"
