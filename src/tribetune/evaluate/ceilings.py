@@ -12,6 +12,13 @@ from tribetune.evaluate.resampling import DEFAULT, Resampling, bootstrapped, fis
 
 Kind = Literal["repeat", "split-half", "inter-subject", "none"]
 
+_OF = {
+    "repeat": "repeats of a test stimulus",
+    "split-half": "repeats of a test stimulus",
+    "inter-subject": "other subjects with the test stimulus",
+}
+"""What there must be two of at least."""
+
 
 @dataclass(frozen=True)
 class Ceiling:
@@ -72,13 +79,9 @@ def repeat_ceiling(
     single measurement's variance that repeats, an intraclass correlation; a perfect model's r is its root. Interval:
     bootstrap over blocks on Fisher's scale of that correlation, Student's t for the number of blocks.
     """
-    n, n_samples, n_outputs = repeats.shape
-    members, reason = _blocks(runs, n_samples, resampling, n, "repeats of a test stimulus")
-    if reason:
-        return no_ceiling(n_outputs, reason)
-    labels = np.asarray(runs)
+    n, labels = len(repeats), np.asarray(runs)
 
-    def statistic(part: slice) -> tuple[list[np.ndarray], Callable]:
+    def statistic(part: slice, members: list[np.ndarray]) -> tuple[list[np.ndarray], Callable]:
         standard = np.stack([zscore_by_run(one[:, part], labels) for one in repeats])
         mean = standard.mean(0)
         sides = [block_moments(values, mean, members) for values in standard]
@@ -86,9 +89,10 @@ def repeat_ceiling(
         moments = [count, sides[0][2], sides[0][4], *squares]
         return moments, lambda drawn: _icc_z(drawn, n)
 
-    z, half = bootstrapped(statistic, n_outputs, len(members), resampling)
-    ends = [_share_of_z(value, n) for value in (z, z - half, z + half)]
-    return _ceiling("repeat", [_stepped(share, averaged) for share in ends], n)
+    return _estimated(
+        "repeat", n, repeats.shape[1:], (labels, resampling), statistic,
+        lambda z: _root(_stepped(_share_of_z(z, n), averaged)),
+    )  # fmt: skip
 
 
 def split_half_ceiling(
@@ -113,20 +117,17 @@ def split_half_ceiling(
     With h repeats per half that correlate by r, k repeats have the reliability ``(k / h) r / (1 + (k / h - 1) r)``
     (Spearman 1910, Brown 1910); a perfect model's r is its root.
     """
-    n, n_samples, n_outputs = repeats.shape
-    members, reason = _blocks(runs, n_samples, resampling, n, "repeats of a test stimulus")
-    if reason:
-        return no_ceiling(n_outputs, reason)
-    labels, half_size = np.asarray(runs), n // 2
+    labels, half_size = np.asarray(runs), len(repeats) // 2
 
-    def statistic(part: slice) -> tuple[list[np.ndarray], Callable]:
+    def statistic(part: slice, members: list[np.ndarray]) -> tuple[list[np.ndarray], Callable]:
         standard = [zscore_by_run(one[:, part], labels) for one in repeats[: 2 * half_size]]
         odd, even = (np.mean(standard[first::2], axis=0) for first in (0, 1))
         return block_moments(odd, even, members), lambda drawn: fisher(r_of_moments(drawn))
 
-    z, half = bootstrapped(statistic, n_outputs, len(members), resampling)
-    ends = [_stepped(np.tanh(value), averaged / half_size) for value in (z, z - half, z + half)]
-    return _ceiling("split-half", ends, n)
+    return _estimated(
+        "split-half", len(repeats), repeats.shape[1:], (labels, resampling), statistic,
+        lambda z: _root(_stepped(np.tanh(z), averaged / half_size)),
+    )  # fmt: skip
 
 
 def inter_subject_ceiling(
@@ -150,18 +151,13 @@ def inter_subject_ceiling(
     runs : sequence of str
     resampling : Resampling, optional
     """
-    n_samples, n_outputs = own.shape
-    members, reason = _blocks(runs, n_samples, resampling, n_others, "other subjects with the test stimulus")
-    if reason:
-        return no_ceiling(n_outputs, reason)
     labels = np.asarray(runs)
 
-    def statistic(part: slice) -> tuple[list[np.ndarray], Callable]:
+    def statistic(part: slice, members: list[np.ndarray]) -> tuple[list[np.ndarray], Callable]:
         x, y = (zscore_by_run(values[:, part], labels) for values in (mean_of_others, own))
         return block_moments(x, y, members), lambda drawn: fisher(r_of_moments(drawn))
 
-    z, half = bootstrapped(statistic, n_outputs, len(members), resampling)
-    return _ceiling("inter-subject", [np.tanh(value) for value in (z, z - half, z + half)], n_others, rooted=False)
+    return _estimated("inter-subject", n_others, own.shape, (labels, resampling), statistic, np.tanh)
 
 
 def no_ceiling(n_outputs: int, reason: str) -> Ceiling:
@@ -205,17 +201,31 @@ def _zscored_where_there(values: np.ndarray, there: np.ndarray, labels: np.ndarr
     return standard
 
 
-def _blocks(
-    runs: Sequence[str], n_samples: int, resampling: Resampling, n: int, of: str
-) -> tuple[list[np.ndarray], str]:
-    """Rows of every block, or why there is no ceiling."""
-    block = resampling.block
+def _estimated(
+    kind: Kind,
+    n: int,
+    shape: Sequence[int],
+    blocks: tuple[np.ndarray, Resampling],
+    statistic: Callable[[slice, list[np.ndarray]], tuple[list[np.ndarray], Callable]],
+    of_z: Callable[[np.ndarray], np.ndarray],
+) -> Ceiling:
+    """A ceiling and its interval from a statistic on Fisher's scale; none, and why, where data are too few.
+
+    ``shape`` is samples and outputs; ``blocks`` the run of each sample, and how blocks are resampled; ``statistic`` as
+    `bootstrapped` takes it, with the rows of every block; ``of_z`` what a z is as a ceiling.
+    """
+    (n_samples, n_outputs), (labels, resampling) = shape, blocks
     if n < 2:
-        return [], f"it needs at least two {of}, and there {'is one' if n == 1 else 'are none'}"
-    members = block_members(np.asarray(runs), block) if n_samples else []
+        return no_ceiling(
+            n_outputs, f"it needs at least two {_OF[kind]}, and there {'is one' if n == 1 else 'are none'}"
+        )
+    members = block_members(labels, resampling.block) if n_samples else []
     if len(members) < FEWEST_BLOCKS:
-        return [], f"{n_samples} samples are fewer than {FEWEST_BLOCKS} blocks of {block}, too few for an interval"
-    return members, ""
+        few = f"{FEWEST_BLOCKS} blocks of {resampling.block}, too few for an interval"
+        return no_ceiling(n_outputs, f"{n_samples} samples are fewer than {few}")
+    z, half = bootstrapped(lambda part: statistic(part, members), n_outputs, len(members), resampling)
+    value, low, high = (of_z(end) for end in (z, z - half, z + half))
+    return Ceiling(kind, value, np.stack([low, high]), n)
 
 
 def _icc_z(moments: Sequence[np.ndarray], n: int) -> np.ndarray:
@@ -242,6 +252,6 @@ def _stepped(reliability: np.ndarray, factor: float) -> np.ndarray:
     return np.where(below > 0, factor * reliability / np.where(below > 0, below, 1), np.nan)
 
 
-def _ceiling(kind: Kind, ends: Sequence[np.ndarray], n: int, *, rooted: bool = True) -> Ceiling:
-    value, low, high = (np.sign(end) * np.sqrt(np.abs(end)) if rooted else end for end in ends)
-    return Ceiling(kind, value, np.stack([low, high]), n)
+def _root(share: np.ndarray) -> np.ndarray:
+    """A perfect model's r from the share of variance that it explains; below zero it keeps its sign."""
+    return np.sign(share) * np.sqrt(np.abs(share))

@@ -4,7 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
+from torch import Tensor
+
+from tribetune.scores import PearsonR
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,25 @@ def set_means(values: Float[np.ndarray, " output"], parcels: Parcels) -> tuple[n
     count = defined.sum(1)
     means = np.where(count > 0, defined @ np.nan_to_num(values) / np.maximum(count, 1), np.nan)
     return means, count
+
+
+class ParcelR(PearsonR):
+    """Streaming mean r of every parcel, each run z-scored on its own: `set_means` of `pearson_r`.
+
+    Parameters
+    ----------
+    parcels : Parcels
+    n_runs : int
+        Runs that are told apart.
+    """
+
+    def __init__(self, parcels: Parcels, n_runs: int = 1) -> None:
+        super().__init__(parcels.sets.shape[1], n_runs)
+        self.parcels = parcels
+
+    def compute(self) -> Tensor:
+        """Mean r per parcel, shape (n_parcels,); NaN where a parcel has no defined output."""
+        return torch.from_numpy(set_means(super().compute().cpu().numpy(), self.parcels)[0])
 
 
 def parcel_rows(parcels: Parcels, columns: Mapping[str, Float[np.ndarray, " output"]], main: str) -> list[dict]:
