@@ -110,6 +110,7 @@ def parcels(dataset):
 
 def test_a_study_of_parcels_runs_from_surfaces_to_scores(dataset, write_recipe, tmp_path):
     result = adapt(write_recipe(**parcels(dataset)), [], tmp_path / "run")
+    assert result.picture is None  # parcels are not drawn
     rows = {row["method"]: row for row in result.rows}
     assert rows["readout"]["n_outputs"] == rows["fir"]["n_outputs"] == N_PARCELS
     assert not rows["zero-shot"]["defined"]
@@ -251,6 +252,8 @@ def test_a_study_of_named_volumes_is_projected_to_the_surface_and_scored(volumes
     assert rows["readout"]["n_outputs"] > 20000
     written = sorted(path.name for path in (tmp_path / "run/predictions").glob("*.gii"))
     assert [("hemi-L" in name, "hemi-R" in name) for name in written] == [(True, False), (False, True)]
+    assert result.picture == tmp_path / "run" / "scores.png"
+    assert result.picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_volumes_are_averaged_in_the_parcels_of_a_label_image(volumes, write_recipe, tmp_path):

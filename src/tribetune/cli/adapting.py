@@ -60,7 +60,7 @@ def adapt(
 
     with shown_progress() as progress:
         result = study.adapt(path, changed, out, progress, allow_leakage=allow_leakage)
-    print_result(result, as_json)
+    print_result(result, as_json, result.picture)
 
 
 def predict(  # noqa: PLR0913 - one parameter per option of the command line

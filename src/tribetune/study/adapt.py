@@ -1,7 +1,7 @@
 """`tribetune adapt`: prepare, fit each method, score all of them on identical held-out samples, save."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from tribetune.model.tribe import Tribe
 from tribetune.progress import Progress, Silent
 from tribetune.recipe.file import dump_recipe, read_recipe
 from tribetune.recipe.schema import Recipe
+from tribetune.report.surface import score_maps
 from tribetune.share.bundle import add_scores, load_adapter, save_adapter
 from tribetune.share.probe import record_probe
+from tribetune.spaces import FSAVERAGE5
 from tribetune.splits import Part
 from tribetune.study.alignment import lag_note
 from tribetune.study.baselines import banded_baseline, fir_baseline, zero_shot_calibration
@@ -56,6 +58,8 @@ class AdaptResult:
         What a reader of the table must know.
     scores : mapping of method to array of shape (n_outputs,)
         Held-out r per output.
+    picture : Path, optional
+        These scores on the cortex; none for other spaces than fsaverage5.
     """
 
     rows: list[dict[str, Any]]
@@ -63,6 +67,7 @@ class AdaptResult:
     folder: Path
     notes: list[str]
     scores: Mapping[str, np.ndarray]
+    picture: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,14 @@ def adapt(
     settings = recipe.adaptation.model_dump(exclude={"method"})
     folder = out or Path("runs") / recipe.name
     methods: Mapping[str, Mapping[str, Any]] = {recipe.adaptation.method: settings}
-    return adapt_methods(recipe, methods, folder, progress or Silent(), allow_leakage=allow_leakage)
+    progress = progress or Silent()
+    result = adapt_methods(recipe, methods, folder, progress, allow_leakage=allow_leakage)
+    if recipe.data.space != FSAVERAGE5.name:
+        return result
+    progress.step("Drawing held-out scores on the cortex")
+    maps = {method: np.asarray(r) for method, r in result.scores.items()}
+    score_maps(maps, folder / "scores.png", title=f"Encoding score on held-out data, sub-{recipe.data.subject}")
+    return replace(result, picture=folder / "scores.png")
 
 
 def adapt_methods(
