@@ -105,7 +105,9 @@ def test_what_is_kept_on_disk_is_used_again_and_made_again_where_it_is_damaged(t
 
 
 def test_bfloat16_is_taken_only_where_the_device_is_fast_and_r_stays(tribe, windows, monkeypatch):
-    assert keeps_r(tribe, windows[0])
+    exact = window_latents(tribe, windows[0])
+    assert keeps_r(tribe, exact, window_latents(tribe, windows[0], "bfloat16"))
+    assert not keeps_r(tribe, exact, exact.flip(0))
     for fast, keeps, expected in ((True, True, "bfloat16"), (True, False, "float32"), (False, True, "float32")):
         monkeypatch.setattr("tribetune.adapt.base.has_fast_bf16", lambda _, fast=fast: fast)
         monkeypatch.setattr("tribetune.adapt.base.keeps_r", lambda *_, keeps=keeps: keeps)

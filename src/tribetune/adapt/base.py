@@ -111,7 +111,8 @@ class Base:
     def _decide(self, window: Window) -> Precision:
         if not has_fast_bf16(self.device):
             return "float32"
-        return "bfloat16" if keeps_r(self.tribe, window) else "float32"
+        exact, fast = window_latents(self.tribe, window), self.trunk_output(window, "bfloat16")
+        return "bfloat16" if keeps_r(self.tribe, exact, fast) else "float32"
 
     def _from_disk(self, key: str, window: Window, precision: Precision) -> Float[Tensor, "time readout"]:
         if self.cache is None or not self.name:

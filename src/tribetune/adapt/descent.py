@@ -113,21 +113,19 @@ class Descent:
 
         A step changes the weights by a product with as many columns as its block has samples: what it does to the error
         of later blocks is known without it, and the weights, by far the largest thing here, are changed only once.
+        A block is samples in a row; ``error`` is used up: what every sample moves the weights by takes its place.
         """
-        order = torch.cat([rows for rows, _ in blocks])
-        standard, moved, first = standard[order], error[order], 0
         near = standard @ standard.T + 1  # the ones are the bias
+        visited = near.new_zeros(len(near))
         for rows, rate in blocks:
-            stop = first + len(rows)
-            found = moved[first:stop]
-            if first:
-                found.addmm_(near[first:stop, :first], moved[:first], alpha=-1)
+            place = slice(int(rows[0]), int(rows[-1]) + 1)
+            found = torch.addmm(error[place], near[place] * visited, error, alpha=-1)
             if self.correlation:
-                found.copy_(self.drive(found, bold[rows]))
-            found.mul_(rate * self.scale.step / len(rows) * self.pace)
-            first = stop
-        self.weights.addmm_(standard.T, moved, alpha=-1)
-        self.bias.sub_(moved.sum(0))
+                found = self.drive(found, bold[place])
+            error[place] = found.mul_(rate * self.scale.step / len(rows) * self.pace)
+            visited[place] = 1
+        self.weights.addmm_(standard.T, error, alpha=-1)
+        self.bias.sub_(error.sum(0))
 
     def drive(self, error: Float[Tensor, "time output"], bold: Float[Tensor, "time output"]) -> Tensor:
         """What descends: the error, or what takes its place where correlation has a share of the loss."""

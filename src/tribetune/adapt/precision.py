@@ -3,12 +3,11 @@
 from typing import Literal
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from tribetune.adapt.latents import window_latents
 from tribetune.model.tribe import Tribe
 from tribetune.scores import pearson_r
-from tribetune.windows import Window
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -25,9 +24,15 @@ def has_fast_bf16(device: torch.device) -> bool:
     return False
 
 
-def keeps_r(tribe: Tribe, window: Window) -> bool:
-    """Whether the prediction for a window is the same in bfloat16: its r with that of float32 is above .999."""
-    exact, fast = (window_latents(tribe, window, precision) for precision in ("float32", "bfloat16"))
+def keeps_r(tribe: Tribe, exact: Float[Tensor, "time readout"], fast: Float[Tensor, "time readout"]) -> bool:
+    """Whether a window's prediction is the same in bfloat16: its r with that of float32 is above .999.
+
+    Parameters
+    ----------
+    tribe : Tribe
+    exact, fast : Tensor of shape (n_samples, readout_in)
+        The trunk's output in float32 and in bfloat16.
+    """
     weights = tribe.subjects.weights[-1].detach()
     r = pearson_r((exact @ weights).cpu(), (fast @ weights).cpu()).nanmean()
     return bool(r > 1 - _MOST_CHANGE)
