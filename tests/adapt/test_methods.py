@@ -143,6 +143,13 @@ def test_no_valid_sample_is_refused(base, windows, method):
         fit_method(method, base, empty, {}, seed=1)
 
 
+@pytest.mark.parametrize("method", TRAINED)
+def test_bold_without_a_defined_output_is_refused(base, windows, method):
+    nothing = [dataclasses.replace(window, bold=np.full_like(window.bold, np.nan)) for window in windows]
+    with pytest.raises(BoldError, match="none of 12 outputs is defined"):
+        fit_method(method, base, nothing, {}, seed=0)
+
+
 @pytest.mark.parametrize("method", DIRECTED)
 def test_outputs_that_the_checkpoint_lacks_start_from_zero(base, tribe, windows, method):
     few = [dataclasses.replace(window, bold=window.bold[:, :5]) for window in windows]

@@ -65,12 +65,17 @@ class Base:
         Raises
         ------
         BoldError
-            If no window has one.
+            If no window has one, or no output is defined.
         """
         found = [valid_latents(window, self.trunk_output(window)) for window in windows if window.mask.any()]
         if not found:
             raise BoldError(
                 "no valid sample is left in the calibration data", hint="check the split, the lag and the masks"
+            )
+        if not any(part.bold.isfinite().any() for part in found):
+            raise BoldError(
+                f"none of {found[0].bold.shape[1]:,} outputs is defined in the calibration data",
+                hint="look at them with tribetune bold ls --quality: an output that does not vary is undefined",
             )
         return found
 
