@@ -61,6 +61,14 @@ def test_without_an_interval_nothing_is_beaten_and_nothing_lost():
     assert sentence.endswith("Nothing can be said of it.")
 
 
+def test_other_subjects_are_told_of_but_are_no_rival():
+    sentence = verdict(bootstrap(zero_shot=0.1, fir=0.05, others=0.4, readout=0.2), ["readout"])
+    worth, comparison = sentence.split(" For comparison, ")
+    assert worth.endswith("It is worth using.")
+    assert comparison.startswith("readout is worse than the mean of the other subjects (-0.200")
+    assert "other subjects" not in verdict(bootstrap(zero_shot=0.1, fir=0.05, readout=0.2), ["readout"])
+
+
 def test_two_methods_have_a_sentence_each():
     sentence = verdict(bootstrap(zero_shot=0.1, fir=0.05, readout=0.2, lora=0.04), ["readout", "lora"])
     assert sentence.count("beats zero-shot") == 1

@@ -10,7 +10,7 @@ from tribetune.adapt.latents import window_latents
 from tribetune.cli.app import build
 from tribetune.errors import BoldError
 from tribetune.study.adapt import adapt
-from tribetune.study.cohort import adapt_cohort, cohort_rows
+from tribetune.study.cohort import CohortResult, adapt_cohort, cohort_rows, cohort_sentence
 
 RIDGE = ["adaptation={method: ridge}"]
 
@@ -67,6 +67,21 @@ def test_means_are_over_subjects_and_differences_are_paired():
     assert found["delta_fir"]["n_subjects"] == 0
     (alone,) = cohort_rows({"01": subjects["01"]}, seed=0)
     assert np.isnan(alone["interval"]).all()  # one subject says nothing about others
+
+
+def test_a_cohort_is_held_against_other_subjects_too(tmp_path):
+    def row(delta):
+        return {
+            "method": "ridge",
+            "defined": True,
+            "mean_r": 0.3,
+            "mean_r_selected": 0.4,
+            "delta_others": {"mean": delta},
+        }
+
+    subjects = {"01": [row(-0.1)], "02": [row(-0.2)]}
+    result = CohortResult(cohort_rows(subjects, seed=0), subjects, {}, tmp_path)
+    assert "is worse than the mean of the other subjects (-0.150 mean r" in cohort_sentence(result, "ridge")
 
 
 @pytest.mark.parametrize(("names", "message"), [("04", "no subject 04; there are 01, 02, 03"), (",", "no subject")])

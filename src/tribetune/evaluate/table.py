@@ -19,7 +19,9 @@ BASELINES = {
 }
 """What an adapter is held against, and how a sentence calls it."""
 
-PAIRED = (*BASELINES, "others")
+OTHERS = "others"
+
+PAIRED = {**BASELINES, OTHERS: "the mean of the other subjects"}
 """What differences are told from: the mean of the other subjects, too, though nobody can use it for a new stimulus."""
 
 
@@ -69,7 +71,8 @@ def verdict(bootstrap: Bootstrap, adapted: Sequence[str]) -> str:
         return "Nothing was adapted: these are the scores of the baselines."
     if not bootstrap.score(adapted[0], ALL).n_outputs:
         return "No output has a score: the held-out data do not vary, or the methods do not."
-    return " ".join(_sentence(bootstrap, method) for method in adapted)
+    told = [sentence for method in adapted for sentence in (_sentence(bootstrap, method), _others(bootstrap, method))]
+    return " ".join(filter(None, told))
 
 
 def _sentence(bootstrap: Bootstrap, method: str) -> str:
@@ -92,6 +95,16 @@ def _sentence(bootstrap: Bootstrap, method: str) -> str:
     else:
         ending = "These data do not show that adapting helps."
     return f"{method} {' and '.join(parts)}. {ending}"
+
+
+def _others(bootstrap: Bootstrap, method: str) -> str:
+    """How it stands to what other people's brains predict: no rival, because a new stimulus has none."""
+    if OTHERS not in bootstrap.scores:
+        return ""
+    apart = bootstrap.difference(method, OTHERS, ALL)
+    if not np.isfinite(apart.interval).all():
+        return ""
+    return f"For comparison, {method} {_outcome(apart, PAIRED[OTHERS])}, which a new stimulus does not have."
 
 
 def _outcome(difference: Estimate, name: str) -> str:

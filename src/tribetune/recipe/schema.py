@@ -155,7 +155,9 @@ class Evaluation(Section):
 
     baselines: list[Literal["zero-shot", "fir", "banded", "nuisance", "others"]] = Field(["zero-shot", "fir"])
     """``banded``: FIR with a penalty per modality; ``nuisance``: low-level stimulation, head motion and position in the
-    run; ``others``: the mean BOLD of the other subjects who had the test's stimulus."""
+    run; ``others``: the mean BOLD of the other subjects who had the test's stimulus. Those beyond the default cost:
+    ``nuisance`` decodes every film once and fits one more ridge, 1.5 CPU min for an hour of 20,484 outputs; ``others``
+    reads everybody's BOLD."""
     noise_ceiling: Literal["auto", "none", "repeat", "split-half", "inter-subject"] = "auto"
     """``auto``: from repeats of a stimulus within the test, else from other subjects with the test's stimulus."""
     fir_delays_s: list[float] = Field([2.0, 4.0, 6.0, 8.0], min_length=1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tribetune.errors import AdaptationError, BoldError, SpaceError, StimulusError
-from tribetune.evaluate.table import BASELINES, delta_key
+from tribetune.evaluate.table import PAIRED, delta_key
 from tribetune.files import write_json
 from tribetune.progress import Progress, Silent
 from tribetune.recipe.file import read_recipe
@@ -118,7 +118,7 @@ def cohort_rows(subjects: Mapping[str, Sequence[Mapping[str, Any]]], seed: int) 
         own = [row for rows in subjects.values() for row in rows if row["method"] == method and row["defined"]]
         row = {"method": method, **_over_subjects([row["mean_r"] for row in own], seed)}
         row["chosen"] = _over_subjects([row["mean_r_selected"] for row in own], seed)
-        for name in BASELINES:
+        for name in PAIRED:
             apart = [row.get(delta_key(name)) for row in own]
             row[delta_key(name)] = _over_subjects([one["mean"] for one in apart if one], seed)
         found.append(row)
@@ -143,10 +143,10 @@ def _recipe_of(recipe: Recipe, subject: str) -> Recipe:
 def cohort_sentence(result: CohortResult, method: str) -> str:
     """Whether adapting helped over the cohort, in words."""
     row = next(row for row in result.rows if row["method"] == method)
-    if method in BASELINES:
+    if method in PAIRED:
         return ""
     parts = []
-    for name, called in BASELINES.items():
+    for name, called in PAIRED.items():
         apart = row[delta_key(name)]
         if not apart["n_subjects"]:
             continue
