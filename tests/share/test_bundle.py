@@ -108,10 +108,12 @@ def test_scores_are_added_to_facts_and_card_and_the_weights_stay(adapter, tmp_pa
     save_adapter(adapter, tmp_path / "adapter", FACTS)
     assert "Not scored." in (tmp_path / "adapter" / "README.md").read_text()
     scores = {"mean_r": 0.1234, "interval": [0.1, 0.15], "n_outputs": 18715, "null_95": 0.011}
-    add_scores(tmp_path / "adapter", scores, "lora is worse than the FIR baseline.")
+    ceiling = {"kind": "repeat", "mean_r": 0.31, "n_outputs": 4021}
+    add_scores(tmp_path / "adapter", scores, "lora is worse than the FIR baseline.", ceiling)
     card = (tmp_path / "adapter" / "README.md").read_text()
     for wanted in ("0.123 over 18,715 outputs", "0.100 to 0.150", "0.011", "lora is worse", "48 trained weights"):
         assert wanted in card
+    assert "repeat, mean 0.310 over 4,021 outputs" in card
     assert read_facts(tmp_path / "adapter")["scores"] == scores
     loaded = load_adapter(tmp_path / "adapter", "abc")
     assert all(torch.equal(loaded.tensors[name], tensor) for name, tensor in adapter.tensors.items())

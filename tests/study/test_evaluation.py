@@ -17,6 +17,7 @@ from tribetune.evaluate.predict import predict_run
 from tribetune.evaluate.significance import q_values
 from tribetune.progress import Silent
 from tribetune.recipe.file import read_recipe
+from tribetune.share.bundle import read_facts
 from tribetune.study.adapt import adapt
 from tribetune.study.baselines import zero_shot_calibration
 from tribetune.study.evaluation import Evaluation
@@ -156,11 +157,14 @@ def test_a_faulty_subject_is_left_out_by_name(cohort_folder, tmp_path):
     np.savez(cohort_folder / "sub-05_run-4.npz", bold=np.full((110, 8), np.nan, np.float32))
     try:
         overrides = ["data.split.test=[4,5]", "evaluation.noise_ceiling=inter-subject"]
-        result = run(cohort_folder, tmp_path / "run", *overrides)
+        result = run(cohort_folder, tmp_path / "run", *overrides, fit=("adaptation.method=ridge",))
     finally:
         (cohort_folder / "sub-05_run-4.npz").unlink()
     assert any(note.startswith("sub-05 is left out of the others") for note in result.notes)
-    assert result.rows[0]["ceiling_kind"] == "inter-subject"
+    row = result.rows[0]
+    assert row["ceiling_kind"] == "inter-subject"
+    told = {"kind": "inter-subject", "mean_r": row["ceiling"], "n_outputs": row["n_ceiling"]}
+    assert read_facts(tmp_path / "run" / "adapter")["ceiling"] == told
 
 
 def test_without_repeats_and_others_there_is_no_ceiling_and_words_for_it(study_folder, tmp_path):

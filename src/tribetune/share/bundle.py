@@ -70,7 +70,7 @@ def save_adapter(adapter: Adapter, folder: Path, facts: Mapping[str, Any], pictu
         shutil.rmtree(part, ignore_errors=True)
 
 
-def add_scores(folder: Path, scores: Mapping[str, Any], verdict: str) -> None:
+def add_scores(folder: Path, scores: Mapping[str, Any], verdict: str, ceiling: Mapping[str, Any] | None = None) -> None:
     """Write held-out scores, known only after the adapter was saved, into its facts and its card.
 
     Parameters
@@ -81,8 +81,12 @@ def add_scores(folder: Path, scores: Mapping[str, Any], verdict: str) -> None:
         Plain values: ``mean_r``, its ``interval``, ``n_outputs`` and the chance level ``null_95``.
     verdict : str
         Whether adapting helped, in words.
+    ceiling : mapping, optional
+        What a perfect model would score on the same data: ``kind``, ``mean_r`` where it is reliably above zero, and
+        ``n_outputs`` where it is. None where these data allow no estimate.
     """
-    write_facts(folder, {**read_facts(folder), "scores": dict(scores), "verdict": verdict})
+    told = {"scores": dict(scores), "verdict": verdict, "ceiling": dict(ceiling) if ceiling else None}
+    write_facts(folder, {**read_facts(folder), **told})
 
 
 def write_facts(folder: Path, facts: Mapping[str, Any], called: str = "FOLDER") -> None:

@@ -126,10 +126,18 @@ def _origin(facts: Mapping[str, Any], base: Mapping[str, Any]) -> str:
         "modalities": ", ".join(facts.get("modalities") or []),
         "encoders": facts.get("encoders"),
         "tested on": ", ".join(split.get("test") or []),
-        "noise ceiling": ceiling.get("kind", "none"),
+        "noise ceiling": _ceiling(ceiling),
         "checked for leakage": "; ".join(leakage.get("checked") or []),
     }
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows.items() if value)
+
+
+def _ceiling(ceiling: Mapping[str, Any]) -> str:
+    if not ceiling:
+        return "none: not estimable from these data"
+    if ceiling.get("mean_r") is None:
+        return ceiling["kind"]
+    return f"{ceiling['kind']}, mean {_r(ceiling['mean_r'])} over {ceiling['n_outputs']:,} outputs reliably above zero"
 
 
 def _limits(facts: Mapping[str, Any]) -> str:

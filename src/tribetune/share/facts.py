@@ -71,9 +71,12 @@ class SplitFacts(_Part):
 
 
 class Ceiling(_Part):
-    """The kind of noise ceiling that scores stand beside."""
+    """The noise ceiling that scores stand beside."""
 
     kind: Literal["repeat", "split-half", "inter-subject"]
+    mean_r: float | None = None
+    """Over the outputs where it is reliably above zero."""
+    n_outputs: int = 0
 
 
 class Leakage(_Part):

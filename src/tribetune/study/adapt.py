@@ -27,7 +27,7 @@ from tribetune.splits import Part
 from tribetune.study.alignment import lag_note
 from tribetune.study.baselines import banded_baseline, fir_baseline, zero_shot_calibration
 from tribetune.study.checks import check_change, weights_digest
-from tribetune.study.facts import adapter_facts
+from tribetune.study.facts import adapter_facts, ceiling_facts
 from tribetune.study.ladder import climb_sentence, climbed
 from tribetune.study.leaks import guard, made_decisions, record_decisions
 from tribetune.study.living import Lived, live_with
@@ -152,7 +152,8 @@ def adapt_methods(
     scored = score_all(study, fitted, list(places))
     for row in scored.rows:
         if row["method"] in places:
-            add_scores(places[row["method"]], row, verdict(scored.bootstrap, [row["method"]]))
+            told = verdict(scored.bootstrap, [row["method"]])
+            add_scores(places[row["method"]], row, told, ceiling_facts(row))
     lived = [Lived(method, methods[method], place, fitted.predicted[method]) for method, place in places.items()]
     save_scores(study, path, scored, live_with(study, lived, progress))
     folder.log("all", "finished")

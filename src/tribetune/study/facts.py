@@ -1,5 +1,6 @@
 """What an adapter says about where it came from, as a study knows it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,14 @@ def adapter_facts(study: Prepared) -> dict[str, Any]:
         "split": _split(study),
         "leakage": {"checked": [], "found": [], **study.leakage},
     }
+
+
+def ceiling_facts(row: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The noise ceiling beside a row of the table; None where these data allow no estimate."""
+    kind = row.get("ceiling_kind", "none")
+    if kind == "none":
+        return None
+    return {"kind": kind, "mean_r": row["ceiling"], "n_outputs": row["n_ceiling"]}
 
 
 def _t_r(study: Prepared) -> float | None:
