@@ -13,10 +13,10 @@ from tribetune.evaluate.bootstrap import HeldOut
 from tribetune.evaluate.ceilings import (
     Ceiling,
     inter_subject_ceiling,
-    mean_of_subjects,
     repeat_ceiling,
     split_half_ceiling,
 )
+from tribetune.evaluate.others import mean_of_subjects
 from tribetune.evaluate.permutation import Kind, Scheme, permutation_test
 from tribetune.evaluate.significance import q_values
 from tribetune.simulate.hemodynamics import CANONICAL

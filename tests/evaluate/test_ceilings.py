@@ -6,11 +6,11 @@ from tribetune.evaluate.ceilings import (
     Ceiling,
     Resampling,
     inter_subject_ceiling,
-    mean_of_subjects,
     no_ceiling,
     repeat_ceiling,
     split_half_ceiling,
 )
+from tribetune.evaluate.others import mean_of_subjects
 
 ONE_RUN = ("1",) * 300
 

@@ -9,8 +9,10 @@ from typer.testing import CliRunner
 from tribetune.adapt.latents import window_latents
 from tribetune.cli.app import build
 from tribetune.errors import BoldError
+from tribetune.study import others
 from tribetune.study.adapt import adapt
 from tribetune.study.cohort import CohortResult, adapt_cohort, cohort_rows, cohort_sentence
+from tribetune.study.others import _of_subject as of_subject
 
 RIDGE = ["adaptation={method: ridge}"]
 
@@ -67,6 +69,30 @@ def test_means_are_over_subjects_and_differences_are_paired():
     assert found["delta_fir"]["n_subjects"] == 0
     (alone,) = cohort_rows({"01": subjects["01"]}, seed=0)
     assert np.isnan(alone["interval"]).all()  # one subject says nothing about others
+
+
+def test_the_others_of_a_cohort_are_read_once_each_and_are_who_they_would_be_alone(folder, tmp_path, monkeypatch):
+    rng, read = np.random.default_rng(4), []
+    for subject in ("04", "05"):
+        for run in range(1, 5):
+            with np.load(folder / f"sub-01_run-{run}.npz") as table:
+                bold = table["bold"]
+            noisy = bold + rng.standard_normal(bold.shape).astype(np.float32) * bold.std(0)
+            np.savez(folder / f"sub-{subject}_run-{run}.npz", bold=noisy)
+    options = ["adaptation={method: zero-shot}", "evaluation.baselines=[zero-shot,others]"]
+    recipe = str(folder / "recipe.yaml")
+    alone = {name: adapt(recipe, [*options, f"data.subject='{name}'"], tmp_path / name).rows for name in ("02", "05")}
+    monkeypatch.setattr(others, "_of_subject", lambda study, name: read.append(name) or of_subject(study, name))
+    result = adapt_cohort(recipe, options, "01,02,04,05", tmp_path / "all")
+    for path in (*folder.glob("sub-04_*"), *folder.glob("sub-05_*")):
+        path.unlink()
+    assert sorted(read) == ["01", "02", "03", "04", "05"]
+    for name, rows in alone.items():
+        for row, wanted in zip(result.subjects[name], rows, strict=True):
+            assert row["ceiling_kind"] == "inter-subject"
+            # a subtraction instead of a sum, in float32
+            assert row["ceiling"] == pytest.approx(wanted["ceiling"], abs=1e-5)
+            assert row["mean_r"] == pytest.approx(wanted["mean_r"], abs=1e-5)
 
 
 def test_a_cohort_is_held_against_other_subjects_too(tmp_path):

@@ -10,7 +10,8 @@ import pytest
 from tribetune.errors import BoldError
 from tribetune.evaluate.assess import assess
 from tribetune.evaluate.bootstrap import HeldOut, bootstrap_scores
-from tribetune.evaluate.ceilings import mean_of_subjects, no_ceiling
+from tribetune.evaluate.ceilings import no_ceiling
+from tribetune.evaluate.others import mean_of_subjects
 from tribetune.evaluate.parcels import Parcels
 from tribetune.evaluate.permutation import Scheme
 from tribetune.evaluate.predict import predict_run

@@ -1,6 +1,6 @@
 """Noise ceilings: the best attainable score, with its kind and interval, or in words why it cannot be estimated."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -145,7 +145,7 @@ def inter_subject_ceiling(
     Parameters
     ----------
     own, mean_of_others : array of shape (n_samples, n_outputs)
-        The second by `mean_of_subjects`.
+        The second by `tribetune.evaluate.others.mean_of_subjects`.
     n_others : int
         Subjects in that mean.
     runs : sequence of str
@@ -163,42 +163,6 @@ def inter_subject_ceiling(
 def no_ceiling(n_outputs: int, reason: str) -> Ceiling:
     """The answer "not estimable from these data", with its reason."""
     return Ceiling("none", np.full(n_outputs, np.nan), np.full((2, n_outputs), np.nan), 0, reason)
-
-
-def mean_of_subjects(
-    subjects: Iterable[Float[np.ndarray, "time output"]], labels: np.ndarray
-) -> Float[np.ndarray, "time output"]:
-    """Mean over subjects, each z-scored per run and looked at once, of those who have a sample; NaN where nobody has.
-
-    Parameters
-    ----------
-    subjects : iterable of array of shape (n_samples, n_outputs)
-        NaN where a subject lacks a sample or an output.
-    labels : array of shape (n_samples,)
-        The run of each sample.
-
-    Raises
-    ------
-    ValueError
-        If there is no subject.
-    """
-    total, count = None, None
-    for one in subjects:
-        standard = _zscored_where_there(one, np.isfinite(one), labels)
-        if total is None or count is None:
-            total, count = np.zeros(one.shape, np.float32), np.zeros(one.shape, np.int32)
-        total += np.nan_to_num(standard)
-        count += np.isfinite(standard)
-    if total is None or count is None:
-        raise ValueError("no subject to average")
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
-
-
-def _zscored_where_there(values: np.ndarray, there: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    rows = there.any(1)
-    standard = np.full(values.shape, np.nan, np.float32)
-    standard[rows] = zscore_by_run(values[rows], labels[rows])
-    return standard
 
 
 def _estimated(

@@ -1,6 +1,6 @@
 """Other subjects' BOLD of the test's stimulus: for the inter-subject ceiling, and as a baseline."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from tribetune.bold.clean import standardise
 from tribetune.bold.find import list_runs
 from tribetune.errors import BoldError, SpaceError, TribetuneError
-from tribetune.evaluate.ceilings import mean_of_subjects
+from tribetune.evaluate.others import SubjectSum
 from tribetune.splits import Part
 from tribetune.stimulus.timeline import Timeline
 from tribetune.study.prepare import Prepared, bold_cache
@@ -41,29 +41,47 @@ class Others:
 def other_subjects(study: Prepared) -> Others:
     """Read the test's stimulus from every other subject of the dataset who had it, one at a time.
 
-    A subject whose data are at fault is left out, with the reason: another person's broken file is no reason not to
-    adapt.
+    What was read is kept as a sum beside the checkpoint, so that a cohort of N subjects with one test reads N, not N²:
+    each one's own BOLD is taken out of the sum. A subject whose data are at fault is left out, with the reason: another
+    person's broken file is no reason not to adapt.
     """
-    used: list[str] = []
-    left_out: dict[str, str] = {}
-
-    def bold() -> Iterator[Float[np.ndarray, "time output"]]:
-        for subject in _names(study):
+    names, own = _names(study), study.recipe.data.subject
+    shared = study.trunk.kept(_key(study), lambda: _Shared(np.asarray(study.held_out()[2])))
+    for subject in names:
+        if subject not in shared.subjects and subject not in shared.left_out:
             try:
-                values = _of_subject(study, subject)
+                shared.add(subject, _of_subject(study, subject))
             except TribetuneError as error:
-                left_out[subject] = str(error)
-                continue
-            if values is not None:
-                used.append(subject)
-                yield values
+                shared.left_out[subject] = str(error)
+    mean = shared.mean(_own(study) if shared.subjects.get(own) else None)
+    used = tuple(name for name in names if shared.subjects.get(name))
+    return Others(mean, used, {name: shared.left_out[name] for name in names if name in shared.left_out})
 
-    labels = np.asarray(study.held_out()[2])
-    try:
-        mean = mean_of_subjects(bold(), labels)
-    except ValueError:  # nobody else
-        return Others(None, (), left_out)
-    return Others(mean, tuple(used), left_out)
+
+@dataclass
+class _Shared(SubjectSum):
+    """As `SubjectSum`, with the reasons why some cannot be in it."""
+
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def _key(study: Prepared) -> str:
+    """Name of a test: what it shows, how it is cut, and in which outputs; equal for subjects who share all of it."""
+    parts = study.split.test
+    labels = list(dict.fromkeys(part.aligned.label for part in parts))
+    shown = [(labels.index(part.aligned.label), _stimulus(study, part), part.span) for part in parts]
+    return f"other subjects {parts[0].aligned.bold.shape[1]} {shown}"
+
+
+def _own(study: Prepared) -> Float[np.ndarray, "time output"]:
+    """The subject's own BOLD of the test as the others' is read; where he has a stimulus twice, it is the last."""
+    stimuli = [shows(run.timeline) for run in study.runs.values()]
+    if len(set(stimuli)) < len(stimuli):
+        found = _of_subject(study, study.recipe.data.subject)
+        assert found is not None  # he is in the sum
+        return found
+    mask, bold, _ = study.held_out()
+    return np.where(mask[:, None], bold, np.nan)
 
 
 def others_once(study: Prepared) -> Callable[[], Others]:
@@ -107,6 +125,10 @@ def shows(timeline: Timeline) -> tuple:
     )
 
 
+def _stimulus(study: Prepared, part: Part) -> tuple:
+    return shows(study.runs[part.aligned.label].timeline)
+
+
 def _names(study: Prepared) -> list[str]:
     data = study.recipe.data
     if data.files is not None:
@@ -135,7 +157,7 @@ def _of_subject(study: Prepared, subject: str) -> Float[np.ndarray, "time output
 def _of_part(
     study: Prepared, part: Part, by_stimulus: dict[tuple, StudyRun]
 ) -> Float[np.ndarray, "time output"] | None:
-    run = by_stimulus.get(shows(study.runs[part.aligned.label].timeline))
+    run = by_stimulus.get(_stimulus(study, part))
     if run is None:
         return None
     aligned = aligned_run(run, part.aligned.features, study.recipe.windows.hemodynamic_lag_s, bold_cache(study.recipe))
