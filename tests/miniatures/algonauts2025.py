@@ -13,6 +13,7 @@ BOLD = (
     "fmri/sub-{0}/func/sub-{0}_task-friends_space-MNI152NLin2009cAsym_atlas-Schaefer18_parcel-1000Par7Net"
     "_desc-s123456_bold.h5"
 )
+SHOWN_AT = {"sub-01_ses-001_task-s01e02b": (0, {"friends_s01e02b.mkv"})}
 
 
 def make(folder: Path, subject: str = "01") -> None:

@@ -10,6 +10,7 @@ FILMS = {"MOVIE1_7T_AP": "CC1", "MOVIE2_7T_PA": "HO1", "MOVIE3_7T_PA": "CC2", "M
 N_TRS, CLIP_S = 70, 25
 OVERRIDES = ("data.repeats={1: [40, 65], 2: [40, 65], 3: [40, 65], 4: [40, 65]}",)
 """The films are shorter here."""
+SHOWN_AT = {"sub-100610_run-2": (0, {"7T_MOVIE2_HO1.mp4"})}
 
 
 def make(folder: Path, subject: str = "100610") -> None:

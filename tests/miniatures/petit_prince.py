@@ -7,6 +7,7 @@ import numpy as np
 from tests.miniatures.writers import random_words, write_sound, write_text_grid, write_volume
 
 T_R, SECTION_S, AFTER_S = 2.0, 16.0, 8.0
+SHOWN_AT = {"sub-EN057_run-9": (0, {"task-lppEN_section-9.wav"})}
 
 
 def make(folder: Path, subject: str = "EN057", first_scan: int = 15) -> None:
@@ -17,5 +18,5 @@ def make(folder: Path, subject: str = "EN057", first_scan: int = 15) -> None:
         n_trs = round((SECTION_S + AFTER_S) / T_R)
         write_volume(folder / f"derivatives/sub-{subject}/func" / name, n_trs, T_R, rng)
         words = random_words(SECTION_S, rng)
-        write_text_grid(folder / f"annotation/EN/lppEN_section{section}.TextGrid", words, SECTION_S, "words")
+        write_text_grid(folder / f"annotation/EN/lppEN_section{section}.TextGrid", {"words": words}, SECTION_S)
         write_sound(folder / f"stimuli/task-lppEN_section-{section}.wav", SECTION_S, rng)

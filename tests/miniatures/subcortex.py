@@ -10,6 +10,7 @@ from tests.miniatures.writers import random_words, write_volume
 T_R, N_TRS = 2.0, 25
 OPTIONAL = ("dataset_description.json",)
 OVERRIDES = ("data.subcortex.atlas=data/my-study/atlas.nii.gz", "features.modalities=[text]")
+SHOWN_AT = {"sub-01_task-movie_run-1": (0.5, set())}
 
 
 def make(folder: Path, subject: str = "01") -> None:

@@ -8,6 +8,7 @@ from tests.miniatures.writers import write_film, write_volume
 
 FILM_S, STILL_S, LATE_S, T_R = 24, 12, 2, 2.0
 SHOWN = {**{f"seg{number}": 1 for number in range(1, 8)}, "test1": 4}
+SHOWN_AT = {"sub-1_task-seg1_run-1": (-2, {"seg1.mp4"}), "sub-1_task-test1_run-3": (-2, {"test1.mp4"})}
 
 
 def make(folder: Path, subject: str = "1") -> None:

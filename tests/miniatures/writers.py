@@ -1,7 +1,7 @@
 """Files as datasets have them, of seconds: volumes, CIFTI, films, sounds, words."""
 
 import wave
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,6 +26,16 @@ def write_volume(path: Path, n_trs: int, t_r: float, rng: np.random.Generator) -
     image.header.set_zooms((*(VOXEL_MM,) * 3, t_r))
     _inside(path)
     nibabel.save(image, path)
+
+
+def write_surface(path: Path, n_trs: int, t_r: float, n_vertices: int, rng: np.random.Generator) -> None:
+    """One hemisphere of a mesh, an array per volume, as fMRIPrep writes it: the step in ms, the side in the header."""
+    side = "CortexLeft" if "hemi-L" in path.name else "CortexRight"
+    meta = nibabel.gifti.GiftiMetaData({"AnatomicalStructurePrimary": side, "TimeStep": f"{1000 * t_r:f}"})
+    values = 1000 + 10 * rng.standard_normal((n_trs, n_vertices), np.float32)
+    kind = {"intent": "NIFTI_INTENT_TIME_SERIES", "encoding": "GIFTI_ENCODING_B64BIN"}
+    _inside(path)
+    nibabel.save(nibabel.GiftiImage(meta=meta, darrays=[nibabel.gifti.GiftiDataArray(v, **kind) for v in values]), path)
 
 
 def write_cifti(path: Path, n_trs: int, t_r: float, rng: np.random.Generator) -> None:
@@ -99,24 +109,23 @@ def random_words(seconds: float, rng: np.random.Generator) -> list[Word]:
     return [(float(on), float(on) + 0.4, "".join(rng.choice(list("abcdefghij"), 5))) for on in onsets]
 
 
-def write_text_grid(path: Path, words: Sequence[Word], seconds: float, tier: str) -> None:
-    """A TextGrid in Praat's long form, with one tier and silence marked ``#``."""
-    spans, at = [], 0.0
-    for onset, end, text in words:
-        spans += [(at, onset, "#"), (onset, end, text)]
-        at = end
-    spans.append((at, seconds, "#"))
-    rows = [
-        f'        intervals [{k}]:\n{" " * 12}xmin = {a:g} \n{" " * 12}xmax = {b:g} \n{" " * 12}text = "{text}" \n'
-        for k, (a, b, text) in enumerate(spans, 1)
-    ]
-    head = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'
-    head += f"xmin = 0 \nxmax = {seconds:g} \ntiers? <exists> \nsize = 1 \nitem []: \n    item [1]:\n"
-    head += (
-        f'        class = "IntervalTier" \n        name = "{tier}" \n        xmin = 0 \n        xmax = {seconds:g} \n'
-    )
+def write_text_grid(path: Path, tiers: Mapping[str, Sequence[Word]], seconds: float, silence: str = "#") -> None:
+    """A TextGrid in Praat's long form, with tiers of intervals."""
+    text = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n'
+    text += f"xmin = 0 \nxmax = {seconds:g} \ntiers? <exists> \nsize = {len(tiers)} \nitem []: \n"
+    for number, (tier, words) in enumerate(tiers.items(), 1):
+        text += f'    item [{number}]:\n        class = "IntervalTier" \n        name = "{tier}" \n'
+        spans, at = [], 0.0
+        for onset, end, said in words:
+            spans += [(at, onset, silence), (onset, end, said)]
+            at = end
+        spans.append((at, seconds, silence))
+        text += f"        xmin = 0 \n        xmax = {seconds:g} \n        intervals: size = {len(spans)} \n"
+        for k, (onset, end, said) in enumerate(spans, 1):
+            text += f"        intervals [{k}]:\n            xmin = {onset:g} \n            xmax = {end:g} \n"
+            text += f'            text = "{said}" \n'
     _inside(path)
-    path.write_text(f"{head}        intervals: size = {len(spans)} \n{''.join(rows)}", encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
 
 
 def _inside(path: Path) -> None:

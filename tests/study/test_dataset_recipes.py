@@ -10,10 +10,24 @@ from tribetune.errors import TribetuneError
 from tribetune.recipe.file import read_any_recipe
 from tribetune.shipped import shipped_recipes
 from tribetune.study.check import check
+from tribetune.study.runs import study_runs
 
-DATASETS = ("algonauts2025", "hcp7t", "petit-prince", "subcortex", "wen2017")
-"""Recipes with a module of their name in tests/miniatures (- is _): `make` writes the tree; `OPTIONAL` are patterns of
-files that may be missing, `OVERRIDES` what the miniature has otherwise."""
+DATASETS = (
+    "algonauts2025",
+    "hcp7t",
+    "ibc",
+    "lahner2024",
+    "lebel2023",
+    "narratives",
+    "nndb",
+    "petit-prince",
+    "studyforrest",
+    "subcortex",
+    "wen2017",
+)
+"""Recipes with a module of their name in tests/miniatures (- is _): `make` writes the tree, `SHOWN_AT` says of some
+runs when which stimulus began, in seconds after the first volume; `OPTIONAL` are patterns of files that may be missing,
+`OVERRIDES` what the miniature has otherwise."""
 
 
 def miniature(name):
@@ -40,8 +54,17 @@ def needed(name, folder) -> list[Path]:
     return [path for path in there if not any(path.match(pattern) for pattern in optional)]
 
 
+def called(path, files) -> str:
+    """Its name, with its folder's where other files have the same."""
+    return path.name if [file.name for file in files].count(path.name) == 1 else f"{path.parent.name}/{path.name}"
+
+
+def overrides(name) -> tuple[str, ...]:
+    return getattr(miniature(name), "OVERRIDES", ())
+
+
 def checked(name) -> list[str]:
-    return check(str(shipped_recipes()[name]), getattr(miniature(name), "OVERRIDES", ()))
+    return check(str(shipped_recipes()[name]), overrides(name))
 
 
 def told(name) -> TribetuneError:
@@ -71,20 +94,31 @@ def test_a_file_that_is_missing_or_misnamed_is_named(dataset, monkeypatch):
         missing = str(told(name))
         shutil.move(folder / "elsewhere", path)
         for message in (misnamed, missing):
-            assert path.name in message
+            assert called(path, files) in message
 
 
 def test_all_that_is_missing_is_named_at_once(dataset, monkeypatch, tmp_path):
     name, folder = dataset
     monkeypatch.chdir(folder)
-    gone = [path for path in needed(name, folder) if path.suffix == needed(name, folder)[-1].suffix][:3]
-    assert len(gone) >= 2
-    for path in gone:
-        path.rename(tmp_path / path.name)
+    files = needed(name, folder)
+    gone = files[-3:]
+    assert len(gone) == 3
+    for number, path in enumerate(gone):
+        path.rename(tmp_path / str(number))
     try:
         error = told(name)
     finally:
-        for path in gone:
-            (tmp_path / path.name).rename(path)
-    assert all(path.name in str(error) for path in gone)
+        for number, path in enumerate(gone):
+            (tmp_path / str(number)).rename(path)
+    assert all(called(path, files) in str(error) for path in gone)
     assert len(error.faults) == len(gone)
+
+
+def test_a_run_has_its_stimulus_when_it_was_shown(dataset, monkeypatch):
+    name, folder = dataset
+    monkeypatch.chdir(folder)
+    data = read_any_recipe(shipped_recipes()[name], overrides(name)).data
+    runs = {run.label: run.timeline for run in study_runs(data, folder / "cache")}
+    for label, (start_s, shown) in miniature(name).SHOWN_AT.items():
+        assert runs[label].start_s == start_s
+        assert {event.file.name for event in runs[label].events if event.file} == shown

@@ -84,7 +84,7 @@ def read_words(path: Path, duration_s: float | None = None) -> tuple[Event, ...]
             )
     n_estimated = sum(word.estimated for word in words)
     if n_estimated:
-        log.warning("%s: the times of %d of %d words are estimated (%s)", path.name, n_estimated, len(words), rule)
+        log.warning("%s: the times of %d of %d words are estimated (%s)", path, n_estimated, len(words), rule)
     return words
 
 
