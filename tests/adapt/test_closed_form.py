@@ -10,8 +10,8 @@ from sklearn.linear_model import Ridge
 from tribetune.adapt.adapter import BIAS, LEFT, RIGHT, WEIGHTS
 from tribetune.adapt.axes import principal_axes, standardised
 from tribetune.adapt.base import Base
-from tribetune.adapt.gain import GainSettings, fit_gain, shrunk_gain
-from tribetune.adapt.latents import sample_folds
+from tribetune.adapt.gain import GainSettings, fit_gain, shrunk_gain, typical_inflation
+from tribetune.adapt.latents import Latents, sample_folds
 from tribetune.adapt.low_rank import LowRankSettings, fit_low_rank, reduced_rank_ridge
 from tribetune.adapt.ridge import PENALTIES, Problem, RidgeSettings, choose_penalties, fit_ridge, left_out_errors, pose
 from tribetune.adapt.smoothing import smoothed
@@ -193,6 +193,29 @@ def test_an_output_whose_prediction_hardly_varies_decides_no_other_gain(seed):
     torch.testing.assert_close(gain[1:], expected, atol=1e-2, rtol=0)  # one output of a thousand is lacking
     none, _ = shrunk_gain(dead, predicted + noise, 1.0)
     assert (none[1:] - 1).abs().mean() < 0.2
+
+
+def test_slow_noise_is_not_taken_for_a_gain_of_its_own():
+    """Noise as slow as BOLD's scatters least squares more than as many independent samples would."""
+    rng, slow = np.random.default_rng(0), np.exp(-np.arange(60) / 12)
+    predicted, noise = (
+        torch.from_numpy(np.apply_along_axis(np.convolve, 0, rng.standard_normal((659, 300)), slow, "valid").copy())
+        for _ in range(2)
+    )
+    predicted, noise = predicted.float() / predicted.std(), 3 * noise.float() / noise.std()
+    parts = [
+        Latents(torch.zeros(100, 1), (predicted + noise)[first : first + 100], "1", np.arange(100))
+        for first in range(0, 600, 100)
+    ]
+
+    def scatter(factor):
+        gain, _ = shrunk_gain(predicted, predicted + noise, factor)
+        return float((gain - 1).square().mean())
+
+    factor = typical_inflation(parts, predicted, predicted + noise)
+    n = torch.arange(1, 600)
+    assert factor == pytest.approx(float(1 + 2 * torch.exp(-n / 6).sum()), rel=0.3)  # an AR(1) of 12 s in both
+    assert scatter(factor) < 0.2 * scatter(1.0)
 
 
 def test_a_gain_changes_no_score(base, tribe, windows):

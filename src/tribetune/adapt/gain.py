@@ -3,14 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from tribetune.adapt.adapter import BIAS, GAIN, Adapter, starting_row
 from tribetune.adapt.base import Base
+from tribetune.adapt.latents import Latents
+from tribetune.autocorrelation import inflation
 from tribetune.errors import AdaptationError
 from tribetune.windows import Window
+
+_SAMPLED = 512
+"""Outputs that autocorrelation is measured on."""
 
 SMALLEST = 0.01
 """A gain is positive: an output that the group drives up is never said to be driven down."""
@@ -33,7 +39,8 @@ class GainSettings:
 def fit_gain(base: Base, windows: Sequence[Window], settings: GainSettings, seed: int) -> Adapter:  # noqa: ARG001
     """Least squares of BOLD on the unseen row's prediction per output, gains shrunk towards 1.
 
-    A gain changes no Pearson's r: it makes the size of the prediction this subject's, for R² and intervals.
+    A gain changes no Pearson's r: it makes the size of the prediction this subject's, for R² and intervals. How
+    uncertain a gain is takes the autocorrelation of prediction and BOLD into account.
 
     Parameters
     ----------
@@ -61,7 +68,7 @@ def fit_gain(base: Base, windows: Sequence[Window], settings: GainSettings, seed
     weights, bias = starting_row(base.tribe, n_outputs)
     predicted = torch.cat([part.values @ weights for part in latents])
     bold = torch.cat([part.bold for part in latents])
-    gain, offset = shrunk_gain(predicted, bold, settings.shrinkage)
+    gain, offset = shrunk_gain(predicted, bold, settings.shrinkage * typical_inflation(latents, predicted, bold))
     offset = torch.where(offset.isfinite(), offset, bias)
     return Adapter("gain", {GAIN: gain.cpu(), BIAS: offset.cpu()}, chosen={"median_gain": float(gain.median())})
 
@@ -96,6 +103,24 @@ def shrunk_gain(
     trust = torch.where(variance > 0, spread / (spread + variance), 1.0)
     gain = torch.where(usable, 1 + trust * (own - 1), 1.0).clamp(min=SMALLEST)
     return gain, bold.mean(0) - gain * predicted.mean(0)
+
+
+def typical_inflation(latents: Sequence[Latents], predicted: Tensor, bold: Tensor) -> float:
+    """By how much autocorrelation makes a gain's sampling variance larger: the median over some outputs, by samples.
+
+    One output's own estimate is too noisy to be used. Runs are taken as without gaps.
+    """
+    defined = bold.sum(0).isfinite().nonzero()[:, 0]
+    outputs = defined[torch.randperm(len(defined), generator=torch.Generator().manual_seed(0))[:_SAMPLED]]
+    x, y = predicted[:, outputs], bold[:, outputs]
+    left = y - y.mean(0) - x + x.mean(0)
+    runs = np.repeat([part.run for part in latents], [len(part.values) for part in latents])
+    total = 0.0
+    for run in dict.fromkeys(runs.tolist()):
+        rows = torch.from_numpy(runs == run)
+        found = inflation(x[rows].cpu().numpy(), left[rows].cpu().numpy())
+        total += float(rows.sum()) * float(np.nanmedian(found)) if np.isfinite(found).any() else float(rows.sum())
+    return total / len(runs)
 
 
 def _spread(own: Float[Tensor, " output"], variance: Float[Tensor, " output"]) -> Float[Tensor, ""]:

@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtri
 
+from tribetune.autocorrelation import inflation
+
 LEVEL = 0.05
 """Of every test."""
 
@@ -54,19 +56,18 @@ def effective_samples(
 
     Notes
     -----
-    Bartlett 1935: ``n / (1 + 2 Σ (1 - k / n) ρ_x(k) ρ_y(k))``. Sample autocorrelations at long lags are noise: the sum
-    is tapered (Tukey) and ends at a quarter of the run. Afyouni, Smith and Nichols 2019 (NeuroImage 199) compare such
-    ways; their own estimator is for related series, too. To end the sum at the first lag within noise instead misses
-    the undershoot of the response and gave a tenth too many samples on such series, where this way is 3 % off. Where
-    autocorrelation is strong (0.95 at one sample) it counts a fifth too many, because a mean was removed. Runs are
-    pooled as r is: weighted by their samples.
+    Bartlett 1935, see `inflation`. Afyouni, Smith and Nichols 2019 (NeuroImage 199) compare such ways; their own
+    estimator is for related series, too. To end the sum at the first lag within noise instead misses the undershoot of
+    the response and gave a tenth too many samples on such series, where this way is 3 % off. Where autocorrelation is
+    strong (0.95 at one sample) it counts a fifth too many, because a mean was removed. Runs are pooled as r is:
+    weighted by their samples.
     """
     labels = np.asarray(runs)
     total = np.zeros(predicted.shape[1])
     for label in dict.fromkeys(labels.tolist()):
         rows = labels == label
         n = int(rows.sum())
-        total += n**2 / _effective(predicted[rows], measured[rows], n)
+        total += n**2 / np.clip(n / inflation(predicted[rows], measured[rows]), 2, n)
     return len(labels) ** 2 / total
 
 
@@ -103,23 +104,3 @@ def resolution(minutes: float, n_effective: float, method: str, differences: Map
         f"{minutes:.1f} min of test data ({n_effective:.0f} effective samples at the median output) resolve {told}:"
         " what is smaller is found in fewer than four of five cases."
     )
-
-
-def _effective(x: np.ndarray, y: np.ndarray, n: int) -> np.ndarray:
-    reach = max(1, n // 4)
-    lags = np.arange(1, reach + 1)
-    weights = (1 + np.cos(np.pi * lags / reach)) / 2 * (1 - lags / n)
-    shared = _autocorrelation(x, reach) * _autocorrelation(y, reach)
-    inflation = 1 + 2 * (weights[:, None] * shared).sum(0)
-    return np.where(np.isfinite(inflation), np.clip(n / np.maximum(inflation, 1), 2, n), np.nan)
-
-
-def _autocorrelation(values: np.ndarray, reach: int) -> Float[np.ndarray, "lag output"]:
-    """At lags 1 to ``reach``; NaN where a column does not vary."""
-    from scipy.fft import irfft, next_fast_len, rfft
-
-    centred = (values - values.mean(0)).T.astype(np.float32)
-    size = next_fast_len(len(values) + reach, real=True)
-    covariance = irfft(np.abs(rfft(centred, size)) ** 2, size)[:, : reach + 1].T
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(covariance[0] > 0, covariance[1:] / covariance[0], np.nan)
