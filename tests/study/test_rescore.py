@@ -1,6 +1,8 @@
 """A run's scores are found again from what it saved, and what has changed since is named."""
 
+import csv
 import json
+import re
 import shutil
 
 import numpy as np
@@ -9,8 +11,14 @@ from typer.testing import CliRunner
 
 from tribetune.cli.app import build
 from tribetune.errors import AdaptationError, BoldError, CheckpointError, RecipeError
-from tribetune.study.adapt import adapt
-from tribetune.study.rescore import rescore
+from tribetune.progress import Silent
+from tribetune.recipe.file import read_recipe
+from tribetune.study.adapt import Wanted, adapt, adapter_places, fit_all
+from tribetune.study.prepare import prepare
+from tribetune.study.rescore import Kept, rescore
+from tribetune.study.scoring import score_all
+from tribetune.study.stages import RunFolder
+from tribetune.study.stored import differences, values_found, values_stored
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +83,85 @@ def test_stored_scores_that_were_changed_are_found_out(changed):
     told["rows"][2]["mean_r"] += 0.002
     (run / "scores.json").write_text(json.dumps(told))
     for verify in (False, True):
-        with pytest.raises(AdaptationError, match="readout: the scores are not those stored: mean r is"):
+        with pytest.raises(
+            AdaptationError,
+            match=r"1 of \d+ scores are not those stored: readout: mean_r in scores.json differs by 0.002",
+        ):
             rescore(run, verify)
+
+
+def everything(folder):
+    """Every number and word that the three files hold, by where it stands."""
+    with np.load(folder / "scores.npz") as arrays:
+        yield from (("scores.npz", name) for name in arrays)
+    for row in json.loads((folder / "scores.json").read_text())["rows"]:
+        yield from (("scores.json", f"{row['method']}.{name}") for name in row)
+    with (folder / "scores.tsv").open() as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            yield from (("scores.tsv", f"{row['method']}.{row['parcel']}.{name}") for name in row)
+
+
+def spoilt(folder, file, name):
+    """Change one stored thing: a number by 0.3, the last of an array by 0.3, what is undefined to 0.3."""
+    path = folder / file
+    if file == "scores.npz":
+        with np.load(path) as arrays:
+            changed = dict(arrays)
+        values = changed[name].astype(float)
+        values[..., -1] = np.nan_to_num(values[..., -1]) + 0.3
+        np.savez(path, **(changed | {name: values}))
+    elif file == "scores.json":
+        told, (method, key) = json.loads(path.read_text()), name.split(".")
+        row = next(row for row in told["rows"] if row["method"] == method)
+        row[key] = (row[key] or 0) + 0.3 if not isinstance(row[key], str | list | dict) else "other"
+        path.write_text(json.dumps(told))
+    else:
+        lines = [line.split("\t") for line in path.read_text().splitlines()]
+        method, parcel, key = name.split(".")
+        (row,) = [line for line in lines if line[:2] == [method, parcel]]
+        place = lines[0].index(key)
+        cell = row[place].replace("n/a", "0")
+        row[place] = f"{float(cell) + 0.3:.6g}" if re.fullmatch(r"[-+.e\d]+", cell) else "other"
+        path.write_text("\n".join("\t".join(line) for line in lines) + "\n")
+
+
+def test_every_number_that_the_files_hold_is_compared(changed):
+    """Each stored thing is changed in turn, and found out by its name; what was scored is scored once."""
+    run, _ = changed
+    study = prepare(read_recipe(run / "recipe.yaml"), Silent())
+    stages, places = Kept(RunFolder(run)), adapter_places(run, ["readout"])
+    wanted = {method: Wanted(method, {}, place) for method, place in places.items()}
+    scored = score_all(study, fit_all(study, stages, wanted, Silent()), list(places))
+    found, names = values_found(scored), list(everything(run))
+    assert not any(one.size for one in differences(found, values_stored(run, scored), remade=False))
+    assert len(names) > 150
+    kept = {file: (run / file).read_bytes() for file in ("scores.npz", "scores.json", "scores.tsv")}
+    for file, name in names:
+        spoilt(run, file, name)
+        told = differences(found, values_stored(run, scored), remade=False)
+        beyond = [one for one in told if one.size > one.allowed]
+        assert beyond, (file, name)
+        assert {one.file for one in beyond} == {file}, (file, name)
+        (run / file).write_bytes(kept[file])
+
+
+@pytest.mark.parametrize(
+    ("name", "where"), [("fir_p", -1), ("readout_r2", 0), ("readout_interval", 0), ("readout_q", 2)]
+)
+def test_p_values_intervals_and_r2_that_were_changed_are_found_out_by_verifying(changed, name, where):
+    run, _ = changed
+    with np.load(run / "scores.npz") as arrays:
+        stored = dict(arrays)
+    stored[name][..., where] += 0.2
+    np.savez(run / "scores.npz", **stored)
+    with pytest.raises(AdaptationError, match=f"1 of .* not those stored: {name} in scores.npz differs by 0.2"):
+        rescore(run, verify=True)
 
 
 def test_predictions_that_were_changed_are_found_out_by_their_scores(changed):
     run, _ = changed
     shutil.copy(run / "stages" / "zero-shot.safetensors", run / "stages" / "predict-readout.safetensors")
-    with pytest.raises(AdaptationError, match=r"readout: the scores are not those stored: r differs by up to 0\."):
+    with pytest.raises(AdaptationError, match=r"not those stored: readout's r in scores.npz differs by \d"):
         rescore(run)
     assert rescore(run, verify=True).rows  # they are not looked at
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from tribetune.evaluate.permutation import Scheme, permutation_test
 from tribetune.evaluate.resampling import Resampling
 from tribetune.evaluate.significance import LEVEL, resolution, smallest_difference
 from tribetune.evaluate.table import ALL, BASELINES
-from tribetune.files import write_text
 from tribetune.study.areas import AUDITORY, VENTRICLES, VISUAL, areas
 from tribetune.study.ceiling import study_ceiling
 from tribetune.study.clock import Clock
@@ -171,11 +169,11 @@ def _notes(found: Evaluation, clock: Clock, bootstrap: Bootstrap, adapted: Seque
     return [*notes, resolution(minutes, found.effective(main), main, apart)]
 
 
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write ``scores.tsv``: every column that a row has; what is not defined is ``n/a``, as BIDS has it."""
+def table_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table as ``scores.tsv`` is one: every column that a row has; what is not defined is ``n/a``, as BIDS has it."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     lines = [[_cell(row.get(name, float("nan"))) for name in names] for row in rows]
-    write_text(path, "\n".join("\t".join(line) for line in [names, *lines]) + "\n")
+    return "\n".join("\t".join(line) for line in [names, *lines]) + "\n"
 
 
 def _shuffled(

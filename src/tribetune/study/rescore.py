@@ -2,14 +2,14 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tribetune.errors import AdaptationError, BoldError, CheckpointError, RecipeError, TribetuneError
+from tribetune.errors import AdaptationError, BoldError, CheckpointError, RecipeError
 from tribetune.files import hash_file
 from tribetune.progress import Progress, Silent
 from tribetune.recipe.file import read_recipe
@@ -19,10 +19,10 @@ from tribetune.study.prepare import Prepared, prepare
 from tribetune.study.provenance import short_names
 from tribetune.study.scoring import Scored, score_all
 from tribetune.study.stages import RunFolder, read_fingerprint
+from tribetune.study.stored import Difference, differences, size_of_r, values_found, values_stored
 
-R_TOLERANCE, MEAN_TOLERANCE = 1e-3, 1e-4
-"""Largest difference of one output's r, and of the mean r, that float32 may make on another machine: a penalty that is
-as good as its neighbour may be chosen there. On the same machine there is none."""
+_SHOWN = 3
+"""Differences that an error names."""
 
 _AGAIN = "run the same `tribetune adapt` command again: it continues with what is not finished"
 
@@ -51,13 +51,14 @@ class Rescored:
 
 
 @dataclass(frozen=True)
-class _Kept:
+class Kept:
     """Stages as a run saved them; nothing is made."""
 
     folder: RunFolder
 
     @property
     def path(self) -> Path:
+        """The run folder."""
         return self.folder.path
 
     def stage(self, name: str, make: Callable[[], Mapping[str, np.ndarray]]) -> tuple[dict[str, np.ndarray], float]:
@@ -79,7 +80,7 @@ class _Kept:
 class _Remade:
     """Predictions made again from features, BOLD and adapters; what was fitted into an adapter is taken from it."""
 
-    kept: _Kept
+    kept: Kept
     path: Path = field(default_factory=Path)
 
     def stage(self, name: str, make: Callable[[], Mapping[str, np.ndarray]]) -> tuple[dict[str, np.ndarray], float]:
@@ -105,7 +106,9 @@ def rescore(path: Path, verify: bool = False, progress: Progress | None = None) 
     Raises
     ------
     AdaptationError
-        If the run is not finished, or the scores are others than those stored.
+        If the run is not finished, or a score, or anything beside it, is another than the one stored: all numbers of
+        ``scores.json``, ``scores.npz``, ``scores.tsv`` and ``modalities.tsv`` are compared. What is told of living with
+        an adapter is not made again.
     RecipeError, CheckpointError, BoldError
         If its recipe, the checkpoint or an input has changed.
     """
@@ -120,17 +123,20 @@ def rescore(path: Path, verify: bool = False, progress: Progress | None = None) 
     _check_same(study, path, told)
     places = adapter_places(path, told["methods"])
     wanted = {method: Wanted(method, {}, place) for method, place in places.items()}
-    kept = _Kept(RunFolder(path))
+    kept = Kept(RunFolder(path))
     with tempfile.TemporaryDirectory(prefix="tribetune-") as scratch:
         stages = _Remade(kept, Path(scratch)) if verify else kept
         progress.step("Predicting and fitting baselines again" if verify else "Scoring what was predicted")
         scored = score_all(study, fit_all(study, stages, wanted, progress), list(places))
-    largest = _compared(scored, path, stored, (R_TOLERANCE, MEAN_TOLERANCE) if verify else (0.0, 0.0))
-    return Rescored(scored.rows, scored.verdict, path, [*stored["notes"], _sentence(largest, verify)], largest)
+    told = _compared(scored, path, verify)
+    if not verify and scored.verdict != stored["verdict"]:
+        raise AdaptationError(f"{path}: the verdict is not the one stored", hint=_AGAIN)
+    largest = {method: size_of_r(told, method) for method in scored.bootstrap.scores}
+    return Rescored(scored.rows, scored.verdict, path, [*stored["notes"], _sentence(told, largest, verify)], largest)
 
 
 def _stored(path: Path) -> dict[str, Any]:
-    for name in ("recipe.yaml", "provenance.json", "scores.json", "scores.npz"):
+    for name in ("recipe.yaml", "provenance.json", "scores.json", "scores.npz", "scores.tsv"):
         if not (path / name).is_file():
             raise AdaptationError(f"{path} has no {name}: the run is not finished", hint=_AGAIN)
     return json.loads((path / "scores.json").read_text(encoding="utf-8"))
@@ -163,41 +169,34 @@ def _check_same(study: Prepared, path: Path, told: Mapping[str, Any]) -> None:
         raise BoldError(f"{', '.join(names)}: not the file of the run", hint="put it back, or adapt again")
 
 
-def _compared(
-    scored: Scored, path: Path, stored: Mapping[str, Any], tolerances: tuple[float, float]
-) -> dict[str, float]:
-    """Largest difference of r per method.
+def _compared(scored: Scored, path: Path, remade: bool) -> list[Difference]:
+    """Every number's difference from the one stored.
 
     Raises
     ------
     AdaptationError
         If one is beyond its tolerance.
     """
-    largest: dict[str, float] = {}
-    with np.load(path / "scores.npz") as arrays:
-        for method, r in scored.bootstrap.scores.items():
-            before = arrays[method.replace("-", "_")]
-            if before.shape != r.shape or (np.isfinite(before) != np.isfinite(r)).any():
-                raise _differs(method, "other outputs have a score")
-            largest[method] = float(np.nanmax(np.abs(before - r), initial=0.0)) if np.isfinite(r).any() else 0.0
-            if largest[method] > tolerances[0]:
-                raise _differs(method, f"r differs by up to {largest[method]:.2g}, expected {tolerances[0]:g} at most")
-    means = {row["method"]: row["mean_r"] for row in stored["rows"] if row["defined"]}
-    for row in scored.rows:
-        if row["defined"] and not abs(row["mean_r"] - (means.get(row["method"]) or np.nan)) <= tolerances[1]:
-            raise _differs(row["method"], f"mean r is {row['mean_r']:.6f}, stored is {means.get(row['method'])}")
-    return largest
+    told = differences(values_found(scored), values_stored(path, scored), remade=remade)
+    beyond = [one for one in told if not one.size <= one.allowed]
+    if beyond:
+        shown = "; ".join(one.told for one in beyond[:_SHOWN])
+        raise AdaptationError(
+            f"{path}: {len(beyond)} of {len(told)} scores are not those stored: {shown}",
+            hint="provenance.json names the versions that the run was made with",
+        )
+    return told
 
 
-def _differs(method: str, how: str) -> TribetuneError:
-    return AdaptationError(
-        f"{method}: the scores are not those stored: {how}",
-        hint="provenance.json names the versions that the run was made with",
-    )
-
-
-def _sentence(largest: Mapping[str, float], verify: bool) -> str:
+def _sentence(told: Sequence[Difference], largest: Mapping[str, float], verify: bool) -> str:
+    files = list(dict.fromkeys(one.file for one in told))
+    compared = f"{len(told):,} numbers and arrays of {', '.join(files)}"
     if not verify:
-        return "Scored again from what was saved: the same figures."
+        return f"Scored again from what was saved: the same {compared}."
     parts = ", ".join(f"{method} {value:.1g}" for method, value in largest.items())
-    return f"Predicted again from features and adapters; largest difference of any output's r: {parts}."
+    worst = [max((one for one in told if one.file == file), key=lambda one: one.size) for file in files]
+    others = "; ".join(one.told for one in worst if one.size) or "nothing differs"
+    return (
+        f"Predicted again from features and adapters; largest difference of any output's r: {parts}."
+        f" Of {compared}: {others}."
+    )

@@ -13,9 +13,9 @@ from tribetune.evaluate.null import shift_null
 from tribetune.evaluate.resampling import Resampling, score_intervals
 from tribetune.evaluate.selection import select_outputs
 from tribetune.evaluate.table import Cost, table_rows, verdict
-from tribetune.files import whole, write_json
+from tribetune.files import whole, write_json, write_text
 from tribetune.study.clock import Clock, on_clock
-from tribetune.study.evaluation import Evaluation, evaluate, write_rows
+from tribetune.study.evaluation import Evaluation, evaluate, table_text
 from tribetune.study.others import Others
 from tribetune.study.prepare import Prepared
 from tribetune.study.unique import ByModality, by_modality, draw_unique, modalities_of, of_stage, unique_note
@@ -114,15 +114,25 @@ def save_scores(study: Prepared, path: Path, scored: Scored, living: Mapping[str
 
     ``living`` is what `tribetune.study.living.live_with` found.
     """
+    with whole(path / "scores.npz") as part, part.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **score_arrays(scored))
+    draw_unique(scored.evaluation.modalities, path)
+    for name, text in score_tables(scored).items():
+        write_text(path / name, text)
+    told = {"rows": scored.rows, "verdict": scored.verdict, "notes": study.notes, "living": living}
+    write_json(path / "scores.json", told)
+
+
+def score_arrays(scored: Scored) -> dict[str, np.ndarray]:
+    """What ``scores.npz`` holds."""
     arrays = {name.replace("-", "_"): values for name, values in scored.bootstrap.scores.items()}
     arrays |= scored.evaluation.arrays()
     for name, ends in scored.intervals.items():
         arrays |= {f"{name.replace('-', '_')}_{key}": end for key, end in zip(("r_low", "r_high"), ends, strict=True)}
-    with whole(path / "scores.npz") as part, part.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, selected=scored.bootstrap.sets[1], **arrays)
-    draw_unique(scored.evaluation.modalities, path)
-    write_rows(path / "scores.tsv", scored.evaluation.rows())
-    if rows := scored.evaluation.modality_rows():
-        write_rows(path / "modalities.tsv", rows)
-    told = {"rows": scored.rows, "verdict": scored.verdict, "notes": study.notes, "living": living}
-    write_json(path / "scores.json", told)
+    return {"selected": scored.bootstrap.sets[1], **arrays}
+
+
+def score_tables(scored: Scored) -> dict[str, str]:
+    """What ``scores.tsv``, and ``modalities.tsv`` where there is one, hold."""
+    tables = {"scores.tsv": scored.evaluation.rows(), "modalities.tsv": scored.evaluation.modality_rows()}
+    return {name: table_text(rows) for name, rows in tables.items() if rows}
