@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test evidence setup clean
+.PHONY: demo test evidence docs setup clean
 
 demo: $(INSTALLED) ## the whole main job on a simulated subject
 	@$(BIN)/tribetune demo
@@ -19,10 +19,13 @@ test: $(INSTALLED) ## the gate: style, walls between the rooms, types, tests
 evidence: $(INSTALLED) ## what is too long for the gate; figures go to LOG.md
 	@$(BIN)/python benchmarks/evidence.py
 
+docs: $(INSTALLED) ## the documentation in site/; a link that leads nowhere stops it
+	@$(BIN)/python -m docs.build
+
 setup: $(INSTALLED) ## a virtual environment with the tested versions
 
 clean: ## remove what can be made again; not your runs
-	rm -rf $(VENV) dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) dist site .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || { \

@@ -1,7 +1,10 @@
 """Settings shared by all tests: no display, no network, one thread, array types checked at run time."""
 
+import logging
 import os
 import sys
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -9,6 +12,7 @@ import pytest
 from beartype import BeartypeConf, beartype
 from hypothesis import settings
 from jaxtyping import install_import_hook
+from typer.testing import CliRunner, Result
 
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -46,3 +50,24 @@ def data_folder() -> Path:
 def fixtures_folder() -> Path:
     """Outputs of the reference implementation."""
     return _folder("TRIBETUNE_FIXTURES", "../shared/fixtures")
+
+
+@pytest.fixture
+def tribetune(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
+    """Run ``tribetune ARGUMENTS`` in this process, with a fixed width and without colours.
+
+    The log handler and warning hook that it sets are taken back afterwards.
+    """
+    from tribetune.cli.app import build
+
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.delenv("TRIBETUNE_DEBUG", raising=False)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    root, ours = logging.getLogger(), logging.getLogger("tribetune")
+    before = (root.handlers[:], root.level, ours.level)
+    yield lambda *arguments: CliRunner().invoke(build(), [str(argument) for argument in arguments])
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+    ours.setLevel(before[2])
