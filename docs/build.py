@@ -83,7 +83,9 @@ def _tables(command: Any, context: Any) -> list[str]:
 
 def recipe_sections() -> str:
     """A section for every recipe that ships: what it is for, how it is used, the recipe, and what was measured."""
-    return "\n\n".join(_recipe_section(name, path) for name, path in shipped_recipes().items())
+    table = (ROOT / "recipes" / "README.md").read_text(encoding="utf-8")
+    in_its_order = re.findall(r"^\| `(\S+)` \|", table, flags=re.M)
+    return "\n\n".join(_recipe_section(name, shipped_recipes()[name]) for name in in_its_order)
 
 
 def _recipe_section(name: str, path: Path) -> str:

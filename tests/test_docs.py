@@ -119,6 +119,15 @@ def test_every_picture_and_every_page_that_a_page_names_is_there(site):
     assert n_links > 15
 
 
+def test_the_readme_leads_to_pages_and_sections_that_are_there(site):
+    links = re.findall(
+        r"\]\(docs/([\w-]+)\.md(?:#([\w-]+))?\)", (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    )
+    assert len(links) >= 3
+    for name, section in links:
+        assert not section or f'id="{section}"' in article(site / f"{name}.html"), section
+
+
 def test_a_link_that_leads_nowhere_stops_the_build(made, tmp_path):
     broken = shutil.copytree(made, tmp_path / "docs")
     with (broken / "faq.md").open("a", encoding="utf-8") as page:

@@ -91,6 +91,12 @@ def test_a_place_that_is_none_is_told(where, said):
         pull(where)
 
 
+def test_the_folder_of_a_run_is_told_apart_from_its_adapter(bundle):
+    with pytest.raises(AdaptationError, match="holds no adapter") as caught:
+        pull(str(bundle.parent))
+    assert caught.value.hint == f"this is a run; its adapter is {bundle}"
+
+
 def test_a_bundle_itself_is_a_place_and_a_hostile_name_in_a_store_is_refused(bundle, place, tmp_path):
     assert find_adapter(bundle) == bundle
     revision = push(bundle, place, TERMS, lambda _: True)

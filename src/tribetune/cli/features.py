@@ -45,7 +45,9 @@ def extract(  # noqa: PLR0913 - one parameter per option of the command line
     encoders: Annotated[str, typer.Option("--encoders", help="tiny, mini, released, or a folder.")] = "tiny",
     setting: Annotated[
         Setting | None,
-        typer.Option("--setting", help="Hidden states that become layers; default released, of mini mini."),
+        typer.Option(
+            "--setting", help="Hidden states that become layers; default released, with --encoders mini: mini."
+        ),
     ] = None,
     modalities: Annotated[
         str | None, typer.Option("--modalities", metavar="LIST", help="Some of text,audio,video; default all.")

@@ -124,7 +124,9 @@ def _is_local(system: Any) -> bool:
 def _revision(system: Any, root: str, revision: str | None) -> str:
     if revision is None:
         if not system.exists(f"{root}/{LATEST}"):
-            raise AdaptationError(f"{root} holds no adapter", hint="tribetune hub ls --at URL shows them")
+            inside = [found.removesuffix(f"/{FACTS}") for found in system.glob(f"{root}/adapter*/{FACTS}")]
+            hint = f"this is a run; its adapter is {inside[0]}" if inside else "tribetune hub ls --at URL shows them"
+            raise AdaptationError(f"{root} holds no adapter", hint=hint)
         revision = system.cat_file(f"{root}/{LATEST}", end=100).decode("ascii", "replace").strip()
     if len(revision) != _REVISION_DIGITS or not set(revision) <= set("0123456789abcdef"):
         raise AdaptationError(f"{revision!r} is no revision of {root}", hint="leave out @… for the newest")
