@@ -5,7 +5,7 @@ and seeds were fixed before the first campaign.
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.signal import lfilter
 from scipy.stats import kstest
 
@@ -33,6 +33,15 @@ def smooth(rng: np.random.Generator, n_samples: int, n_outputs: int) -> Float[np
     kernel = CANONICAL.kernel(1.0)
     white = rng.standard_normal((n_samples + len(kernel), n_outputs))
     return lfilter(kernel / np.linalg.norm(kernel), [1], white, axis=0)[len(kernel) :].astype(np.float32)
+
+
+def scrubbed(rng: np.random.Generator, n_samples: int, share: float, length: int) -> Bool[np.ndarray, " time"]:
+    """True where a sample is left, a share being scrubbed in stretches of some length."""
+    mask = np.ones(n_samples, bool)
+    while (~mask).mean() < share:
+        begin = rng.integers(n_samples)
+        mask[begin : begin + length] = False
+    return mask
 
 
 def planted(

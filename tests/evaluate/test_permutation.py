@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from benchmarks.honesty import null_p_values, smooth
+from benchmarks.honesty import null_p_values, scrubbed, smooth
 from tribetune.evaluate.bootstrap import HeldOut, bootstrap_scores, zscore_by_run
 from tribetune.evaluate.permutation import Scheme, permutation_test
 from tribetune.evaluate.significance import q_values
@@ -146,3 +146,28 @@ def test_p_values_are_uniform_when_there_is_nothing(kind):
     p = null_p_values(kind, 60, draws=200)
     assert kstest(p, "uniform").pvalue > 0.01  # 60 runs; `make evidence` takes 200
     assert 0.3 < p.mean() < 0.7  # far from uniform, by more than five standard errors of a mean of 60
+
+
+@pytest.mark.parametrize(("share", "length"), [(0.4, 4), (0.5, 10)])
+def test_scrubbed_stretches_do_not_make_chance_smaller(share, length):
+    """Planted: of null outputs with gaps 5 % are below 0.05, where a prediction moves in time; above, where by rows."""
+    rng, n = np.random.default_rng(0), 600
+    at = np.flatnonzero(scrubbed(rng, n, share, length))
+    x, y, runs = smooth(rng, n, 3000)[at], smooth(rng, n, 3000)[at], ("1",) * len(at)
+    in_time = permutation_test(x, HeldOut(y, runs, at), Scheme(draws=300)).p
+    # 3,000 outputs: 0.4 %, and all of them share one set of shifts
+    assert np.mean(in_time <= 0.05) == pytest.approx(0.05, abs=0.01)
+    assert np.mean(permutation_test(x, HeldOut(y, runs), Scheme(draws=300)).p <= 0.05) > 0.06
+    in_blocks = permutation_test(x, HeldOut(y, runs, at), Scheme("block permutation", draws=300)).p
+    assert np.mean(in_blocks <= 0.05) < 0.06
+
+
+@pytest.mark.parametrize("kind", ["circular shift", "block permutation"])
+def test_without_gaps_times_change_nothing_and_a_gap_of_minutes_is_a_seam(kind):
+    rng = np.random.default_rng(0)
+    x, y, runs = smooth(rng, 300, 5), smooth(rng, 300, 5), ("1",) * 300
+    plain = permutation_test(x, HeldOut(y, runs), Scheme(kind, draws=100))
+    for at in (np.arange(300) + 7, np.concatenate([np.arange(150), np.arange(400, 550)])):
+        timed = permutation_test(x, HeldOut(y, runs, at), Scheme(kind, draws=100))
+        np.testing.assert_array_equal(timed.p, plain.p)
+        np.testing.assert_array_equal(timed.null_95, plain.null_95)

@@ -3,7 +3,8 @@ import pytest
 from scipy.signal import lfilter
 from scipy.stats import false_discovery_control, norm
 
-from benchmarks.honesty import false_discoveries, smooth
+from benchmarks.honesty import false_discoveries, scrubbed, smooth
+from tribetune.evaluate.bootstrap import HeldOut
 from tribetune.evaluate.significance import (
     effective_samples,
     q_values,
@@ -33,7 +34,7 @@ def test_false_discoveries_stay_at_their_level():
 def test_effective_samples_of_first_order_series_are_those_of_the_formula(rho):
     rng, n = np.random.default_rng(0), 1000
     x, y = (lfilter([1], [1, -rho], rng.standard_normal((n + 100, 200)), axis=0)[100:] for _ in range(2))
-    found = np.median(effective_samples(x, y, ("1",) * n))
+    found = np.median(effective_samples(x, HeldOut(y, ("1",) * n)))
     wanted = n * (1 - rho**2) / (1 + rho**2)  # Bartlett 1935
     assert found == pytest.approx(wanted, rel=0.1)  # sample autocorrelations of 1,000 samples
 
@@ -42,16 +43,29 @@ def test_r_without_a_relation_spreads_as_effective_samples_say():
     rng, n = np.random.default_rng(0), 600
     x, y = smooth(rng, n, 1000), smooth(rng, n, 1000)
     r = ((x - x.mean(0)) * (y - y.mean(0))).mean(0) / x.std(0) / y.std(0)
-    found = np.median(effective_samples(x, y, ("1",) * n))
+    found = np.median(effective_samples(x, HeldOut(y, ("1",) * n)))
     assert found == pytest.approx(1 / r.var(), rel=0.15)  # a variance over 1,000 outputs: 4.5 %; a mean is removed
     assert found < n / 3
+
+
+@pytest.mark.parametrize(("share", "length"), [(0.25, 5), (0.5, 10), (0.4, 1)])
+def test_scrubbed_samples_are_no_neighbours_across_a_gap(share, length):
+    """Planted: r of unrelated series with scrubbed stretches spreads as its effective samples say."""
+    rng, n = np.random.default_rng(0), 600
+    at = np.flatnonzero(scrubbed(rng, n, share, length))
+    x, y = smooth(rng, n, 1000)[at], smooth(rng, n, 1000)[at]
+    r = ((x - x.mean(0)) * (y - y.mean(0))).mean(0) / x.std(0) / y.std(0)
+    found = np.median(effective_samples(x, HeldOut(y, ("1",) * len(at), at)))
+    assert found == pytest.approx(1 / r.var(), rel=0.1)  # a variance over 1,000 outputs: 4.5 %; 3 % by itself
+    as_neighbours = np.median(effective_samples(x, HeldOut(y, ("1",) * len(at))))
+    assert as_neighbours > 1.1 * found
 
 
 def test_two_runs_have_the_effective_samples_of_both():
     rng = np.random.default_rng(0)
     x, y = smooth(rng, 300, 50), smooth(rng, 300, 50)
-    one = effective_samples(x, y, ("1",) * 300)
-    both = effective_samples(np.tile(x, (2, 1)), np.tile(y, (2, 1)), ("1",) * 300 + ("2",) * 300)
+    one = effective_samples(x, HeldOut(y, ("1",) * 300))
+    both = effective_samples(np.tile(x, (2, 1)), HeldOut(np.tile(y, (2, 1)), ("1",) * 300 + ("2",) * 300))
     np.testing.assert_allclose(both, 2 * one)
 
 
@@ -59,7 +73,7 @@ def test_a_flat_output_has_no_effective_samples():
     x = np.random.default_rng(0).standard_normal((100, 2))
     y = x.copy()
     y[:, 1] = 3.0
-    assert np.isnan(effective_samples(x, y, ("1",) * 100)).tolist() == [False, True]
+    assert np.isnan(effective_samples(x, HeldOut(y, ("1",) * 100))).tolist() == [False, True]
 
 
 def test_the_smallest_score_is_found_in_four_of_five_cases():

@@ -21,6 +21,7 @@ from tribetune.recipe.file import read_recipe
 from tribetune.share.bundle import read_facts
 from tribetune.study.adapt import adapt
 from tribetune.study.baselines import zero_shot_calibration
+from tribetune.study.clock import on_clock
 from tribetune.study.evaluation import Evaluation
 from tribetune.study.prepare import prepare
 
@@ -178,6 +179,20 @@ def test_without_repeats_and_others_there_is_no_ceiling_and_words_for_it(study_f
     )
     with pytest.raises(BoldError, match="no other subject than 01"):
         run(study_folder, tmp_path / "others", "evaluation.baselines=[others]")
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_held_out_samples_know_when_they_were_measured(study_folder, native):
+    overrides = ["data.cleaning=tribe", f"evaluation.native_t_r={str(native).lower()}"]
+    study = prepare(read_recipe(str(study_folder / "recipe.yaml"), overrides), Silent())
+    (part,) = study.split.test
+    part.aligned.mask[40:45] = False  # as scrubbing does
+    n = part.span[1] - part.span[0]
+    held_out = on_clock(study, {"x": np.zeros((n, 8), np.float32)}).held_out
+    assert len(held_out.at) == len(held_out.bold)
+    steps = np.diff(held_out.at)
+    # five seconds at 1 Hz, and the three volumes of 2 s that draw on them
+    assert sorted(set(steps.tolist())) == ([1, 4] if native else [1, 6])
 
 
 def test_what_outputs_are_chosen_by_z_scores_each_run(study_folder):

@@ -84,7 +84,7 @@ def assess(
         chance.set_p(parcels.sets),
         chance.set_null_95,
         score_intervals(predicted, held_out, Resampling(scheme.block, scheme.draws, scheme.seed)),
-        effective_samples(predicted, held_out.bold, held_out.runs),
+        effective_samples(predicted, held_out),
         _retrieval(predicted, held_out, counted, segment),
         len(predicted),
     )
@@ -118,7 +118,8 @@ def shuffled_runs(
         wrong.append(one[:n])
         bold.append(other[:n])
         runs += [name] * n
-    return np.concatenate(wrong), replace(held_out, bold=np.concatenate(bold), runs=tuple(runs))
+    # the gaps of two runs are in other places: what is left of each is taken one after the other
+    return np.concatenate(wrong), HeldOut(np.concatenate(bold), tuple(runs))
 
 
 def _retrieval(predicted: np.ndarray, held_out: HeldOut, counted: np.ndarray, segment: int) -> dict[str, float]:

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+
+from tribetune.gaps import places
 
 FEWEST_BLOCKS = 4
 """Below that a bootstrap over blocks says nothing about spread."""
@@ -78,10 +80,18 @@ class HeldOut:
         Measured BOLD, valid samples only; NaN throughout where an output is undefined.
     runs : tuple of str
         The run of each sample.
+    at : array of shape (n_samples,), optional
+        When in its run each was measured, in samples: some between them may not be valid. One after the other when left
+        out. Blocks are of so many samples, so that one with a gap only lasts longer.
     """
 
     bold: Float[np.ndarray, "time output"]
     runs: tuple[str, ...]
+    at: Int[np.ndarray, " time"] | None = None
+
+    def places(self, rows: np.ndarray) -> Int[np.ndarray, " time"]:
+        """Places in time of a run's rows, from 0 on; see `tribetune.gaps`."""
+        return places(None if self.at is None else self.at[rows], len(self.bold[rows]))
 
 
 def bootstrap_scores(

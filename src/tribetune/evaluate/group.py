@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from tribetune.errors import BoldError
-from tribetune.evaluate.bootstrap import Estimate, zscore_by_run
+from tribetune.evaluate.bootstrap import Estimate, HeldOut, zscore_by_run
 from tribetune.evaluate.null import standard_null
 
 _CHUNK = 1024
@@ -181,9 +181,10 @@ def group_null(
     As in `score_group`, subjects are z-scored within each run, and their mean is not again: where they agree less it
     varies less, and counts less.
     """
-    labels, mean = np.asarray(cohort.labels), cohort.mean(outputs)
-    predicted = zscore_by_run(cohort.prediction(outputs), labels)
-    return standard_null(predicted, mean / np.sqrt((mean**2).mean(0)), labels, draws=draws, seed=seed)
+    mean, at = cohort.mean(outputs), np.concatenate([np.flatnonzero(keep) for keep in cohort.keep])
+    predicted = zscore_by_run(cohort.prediction(outputs), np.asarray(cohort.labels))
+    standard = HeldOut(mean / np.sqrt((mean**2).mean(0)), cohort.labels, at)
+    return standard_null(predicted, standard, draws=draws, seed=seed)
 
 
 @dataclass(frozen=True)

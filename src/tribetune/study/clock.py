@@ -38,5 +38,6 @@ def on_clock(study: Prepared, predicted: Mapping[str, np.ndarray]) -> Clock:
         held_out, at_volumes, t_r = at_own_t_r(study, predicted)
         return Clock(held_out, at_volumes, t_r)
     mask, bold, runs = study.held_out()
-    held_out = HeldOut(bold[mask], tuple(np.asarray(runs)[mask].tolist()))
+    at = np.concatenate([np.arange(*part.span) for part in study.split.test])
+    held_out = HeldOut(bold[mask], tuple(np.asarray(runs)[mask].tolist()), at[mask])
     return Clock(held_out, {method: values[mask] for method, values in predicted.items()}, 1 / OUTPUT_HZ)

@@ -37,7 +37,7 @@ def at_own_t_r(
     BoldError
         If test runs differ in their repetition time.
     """
-    bold, labels, at_volumes, t_rs, begin = [], [], {method: [] for method in predicted}, set(), 0
+    bold, labels, places, at_volumes, t_rs, begin = [], [], [], {method: [] for method in predicted}, set(), 0
     for part in study.split.test:
         told = study.runs[part.aligned.label]
         run, start_s = told.cleaned(), told.timeline.start_s
@@ -52,6 +52,7 @@ def at_own_t_r(
         measured = standardise(run.values, keep, run.label) if is_block else run.values
         bold.append(measured[keep])
         labels += [run.label] * int(keep.sum())
+        places.append(np.flatnonzero(keep))
         t_rs.add(run.t_r)
         begin = stop
     if len(t_rs) > 1:
@@ -60,4 +61,4 @@ def at_own_t_r(
             hint="set evaluation.native_t_r to false: at 1 Hz they are scored together",
         )
     joined = {method: np.concatenate(parts) for method, parts in at_volumes.items()}
-    return HeldOut(np.concatenate(bold), tuple(labels)), joined, t_rs.pop()
+    return HeldOut(np.concatenate(bold), tuple(labels), np.concatenate(places)), joined, t_rs.pop()
