@@ -94,6 +94,20 @@ def test_a_repeated_stimulus_gives_the_planted_ceiling(repeated):
     )
 
 
+def test_showings_whose_mean_is_tested_give_the_ceiling_of_that_mean(study_folder, tmp_path):
+    """Four showings with as much noise each as signal: their mean has four fifths of its variance from the signal."""
+    for path in study_folder.glob("*-?.*"):
+        shutil.copy(path, tmp_path)
+    bold = np.load(study_folder / "sub-01_run-4.npz")["bold"]
+    noise = np.random.default_rng(6).standard_normal((4, *bold.shape)).astype(np.float32) * bold.std(0)
+    np.savez(tmp_path / "sub-01_run-4.npz", bold=(bold + noise).mean(0), showings=bold + noise)
+    tables = [f"data.tables.path={tmp_path}/sub-{{subject}}_run-{{run}}.npz", "data.tables.repeats=showings"]
+    result = run(study_folder, tmp_path / "run", *tables, "evaluation.noise_ceiling=repeat")
+    assert result.rows[0]["ceiling_kind"] == "repeat"
+    assert result.rows[0]["ceiling"] == pytest.approx(0.8**0.5, abs=0.03)
+    assert any(note.startswith("Noise ceiling (repeat, 4 repeats)") for note in result.notes)
+
+
 def test_without_another_run_shuffling_runs_is_no_control(repeated, shared):
     assert any("shuffled runs" in note for note in repeated.notes)
     assert not any("shuffled runs" in note for note in shared.notes)

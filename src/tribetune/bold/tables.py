@@ -114,7 +114,7 @@ def read_table(spec: TableSpec, subject: str, run: str = "") -> Run:
     SpaceError
         If there are more or fewer region names than columns.
     """
-    path, key, said = _place(spec, subject, run)
+    path, key, said = find_table(spec, subject, run)
     with opened(path) as arrays:
         values = _values(spec, path, arrays, key, subject)
         regions = tuple(_labels(arrays, _usual(spec.regions, "regions", arrays)))
@@ -162,8 +162,14 @@ def _keys(spec: TableSpec, path: Path, arrays: Mapping[str, Any], named: Mapping
     return found
 
 
-def _place(spec: TableSpec, subject: str, run: str) -> tuple[Path, str, dict[str, str]]:
-    """The file and array of one subject and run, and the entities that they are named by."""
+def find_table(spec: TableSpec, subject: str, run: str) -> tuple[Path, str, dict[str, str]]:
+    """The file and array of one subject and run, and the entities that they are named by.
+
+    Raises
+    ------
+    BoldError
+        If there is none; it lists the runs that there are.
+    """
     runs: set[str] = set()
     for path, named in matching_files(spec.path, subject):
         whose = read_entities(path.name.split(".")[0]).get("subject", subject)

@@ -45,6 +45,9 @@ class Tables(Section):
     """The file; ``{subject}``, ``{session}``, ``{task}`` and ``{run}`` stand for one file each."""
     bold: str = ""
     """Name of the array in an NPZ or HDF5 file; may be left out where there is only one."""
+    repeats: str = ""
+    """Name of the array beside ``bold`` with each showing of a run, showing × time × region, whose mean is
+    ``bold``: the noise ceiling comes from it."""
     subjects: str = ""
     """Name of the array that labels the subjects; the usual names are tried."""
     regions: str = ""

@@ -16,6 +16,7 @@ from tribetune.evaluate.resampling import Resampling
 from tribetune.splits import Part
 from tribetune.study.others import Others, shows
 from tribetune.study.prepare import Prepared
+from tribetune.windows import align
 
 
 def study_ceiling(study: Prepared, others: Callable[[], Others], resampling: Resampling) -> Ceiling:
@@ -39,12 +40,32 @@ def study_ceiling(study: Prepared, others: Callable[[], Others], resampling: Res
     if study.recipe.evaluation.native_t_r:
         return no_ceiling(n_outputs, "repeats and subjects are aligned at 1 Hz, and these scores are at the volumes")
     if wanted in ("auto", "repeat", "split-half"):
-        repeats, runs = _of_clip(study.repeats) if study.repeats else _repeats(study.split.test, study)
+        repeats, runs, averaged = _measured_again(study)
         estimate = split_half_ceiling if wanted == "split-half" else repeat_ceiling
-        found = estimate(repeats, runs, resampling=resampling)
+        found = estimate(repeats, runs, averaged, resampling)
         if found.kind != "none" or wanted != "auto":
             return found
     return _inter_subject(study, others(), resampling)
+
+
+def _measured_again(study: Prepared) -> tuple[Float[np.ndarray, "repeat time output"], list[str], int]:
+    """BOLD of what was shown again, the stimulus of each sample, and how many showings are averaged in scored BOLD."""
+    if study.repeats:
+        return *_of_clip(study.repeats), 1
+    shown = {part.aligned.label: _showings(part, study) for part in study.split.test}
+    again = {label: found for label, found in shown.items() if len(found) > 1}
+    if not again:
+        return *_repeats(study.split.test, study), 1
+    n = min(len(found) for found in again.values())
+    runs = [label for label, found in again.items() for _ in found[0]]
+    return np.concatenate([np.stack(found[:n]) for found in again.values()], axis=1), runs, n
+
+
+def _showings(part: Part, study: Prepared) -> list[Float[np.ndarray, "time output"]]:
+    """Each showing of a test part that is the mean of several, in its valid samples."""
+    run, rows = study.runs[part.aligned.label], slice(*part.span)
+    made = [align(one, run.timeline, part.aligned.features, part.aligned.lag_s) for one in run.showings()]
+    return [one.bold[rows][part.mask[rows]] for one in made]
 
 
 def _repeats(parts: tuple[Part, ...], study: Prepared) -> tuple[Float[np.ndarray, "repeat time output"], list[str]]:

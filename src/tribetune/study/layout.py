@@ -26,7 +26,7 @@ def table_spec(data: Source) -> TableSpec:
     if tables is None:
         raise BoldError("no tables in the recipe", hint="set data.tables.path")
     path = str(tables.folder / tables.path)
-    return TableSpec(path, **tables.model_dump(exclude={"folder", "path", "media", "words"}))
+    return TableSpec(path, **tables.model_dump(exclude={"folder", "path", "media", "words", "repeats"}))
 
 
 def table_values(data: Source, subject: str, name: str) -> Values:

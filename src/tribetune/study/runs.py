@@ -14,6 +14,7 @@ from tribetune.bold.find import events_file
 from tribetune.bold.layout import LaidOut
 from tribetune.bold.run import Run
 from tribetune.bold.run_files import RunFiles
+from tribetune.bold.showings import read_showings
 from tribetune.bold.tables import list_table_subjects, read_table
 from tribetune.errors import together
 from tribetune.features.extract import Features
@@ -48,6 +49,8 @@ class StudyRun:
         Refuses events that do not fit a run of so many seconds.
     confounds : Path or None
         fMRIPrep's table, where there is one.
+    showings : callable
+        Gives each cleaned showing of a run that is the mean of several; nothing of any other.
     """
 
     label: str
@@ -58,6 +61,7 @@ class StudyRun:
     cleaned: Callable[[], Run]
     check: Callable[[float], None] | None = None
     confounds: Path | None = None
+    showings: Callable[[], list[Run]] = list
 
     def read_through(self) -> Run:
         """The cleaned run, after its stimulus was held against its length.
@@ -121,7 +125,13 @@ def _table_run(data: Data, name: str) -> StudyRun:
     together([lambda key=key, job=job: found.update({key: job()}) for key, job in jobs.items()])
     run: Run = found["run"]
     timeline = found["shown"].shifted(onset_s(data, run.label) - run.first_volume_s)
-    return StudyRun(run.label, run.run, timeline, run.sources, "", lambda: clean(run, data.cleaning))
+    again = data.tables.repeats if data.tables else ""
+
+    def showings() -> list[Run]:
+        read = read_showings(table_spec(data), again, data.subject, name) if again else []
+        return [clean(one, data.cleaning) for one in read]
+
+    return StudyRun(run.label, run.run, timeline, run.sources, "", lambda: clean(run, data.cleaning), showings=showings)
 
 
 def aligned_run(run: StudyRun, features: Features, lag_s: float, cache: Path) -> AlignedRun:
