@@ -1,9 +1,12 @@
 """What a user can mend, with a hint: the whole error tree."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 T = TypeVar("T")
+
+_HINTS = 3
+"""Hints that are told together."""
 
 
 class TribetuneError(Exception):
@@ -74,6 +77,16 @@ def together(jobs: Iterable[Callable[[], T]]) -> list[T]:
         raise errors[0]
     if errors:
         faults = dict.fromkeys(fault for error in errors for fault in error.faults or (str(error),))
-        hints = dict.fromkeys(error.hint for error in errors if error.hint)
-        raise type(errors[0])(f"{len(faults)} things are wrong", hint="; ".join(hints), faults=tuple(faults))
+        hints = [*dict.fromkeys(hint for error in errors for hint in error.hint.split("; ") if hint)]
+        several = hints if len(hints) <= _HINTS else hints[:1]  # else each is about one file of many
+        raise type(errors[0])(f"{len(faults)} things are wrong", hint="; ".join(several), faults=tuple(faults))
     return done
+
+
+def refusing(error: TribetuneError) -> Callable[[], NoReturn]:
+    """A job of `together` that fails: for what is known to be wrong before the others are done."""
+
+    def job() -> NoReturn:
+        raise error
+
+    return job

@@ -7,7 +7,7 @@ import numpy as np
 
 from tests.miniatures.writers import random_words, write_film
 
-T_R, N_TRS = 1.49, 16
+T_R, N_TRS = 1.49, 6
 HALVES = ("s01e02a", "s01e02b", "s01e03a", "s01e03b", "s01e04a", "s01e04b", "s01e05a", "s01e05b")
 BOLD = (
     "fmri/sub-{0}/func/sub-{0}_task-friends_space-MNI152NLin2009cAsym_atlas-Schaefer18_parcel-1000Par7Net"
@@ -15,9 +15,12 @@ BOLD = (
 )
 SHOWN_AT = {"sub-01_ses-001_task-s01e02b": (0, {"friends_s01e02b.mkv"})}
 
+OVERRIDES = ("windows.duration_s=40",)
+"""Runs are shorter here."""
+
 
 def make(folder: Path, subject: str = "01") -> None:
-    """Eight half episodes of 24 s."""
+    """Eight half episodes of 9 s."""
     rng = np.random.default_rng(2025)
     path = folder / BOLD.format(subject)
     path.parent.mkdir(parents=True)

@@ -6,12 +6,14 @@ import numpy as np
 
 from tests.miniatures.writers import write_film, write_volume
 
-N_TRS, T_R, CHAPTER_S = 15, 2.0, 20
+N_TRS, T_R, CHAPTER_S = 9, 2.0, 10
 SHOWN_AT = {"sub-01_ses-16_run-01": (1.643, {"raiders01.mp4"}), "sub-01_ses-17_run-11": (1.248, {"raiders01.mp4"})}
+OVERRIDES = ("windows.duration_s=40",)
+"""Runs are shorter here."""
 
 
 def make(folder: Path, subject: str = "01") -> None:
-    """Chapters of 20 s and 10 s of fixation; runs 11 to 13 are chapters 1 to 3 again."""
+    """Chapters of 10 s and 8 s of fixation; runs 11 to 13 are chapters 1 to 3 again."""
     rng = np.random.default_rng(2685)
     for run in range(1, 14):
         session, phase = 16 if run <= 6 else 17, "ap" if run in (4, 5, 6) or run >= 9 else "pa"

@@ -6,12 +6,14 @@ import numpy as np
 
 from tests.miniatures.writers import random_words, write_film, write_volume
 
-FILM_S, T_R = 480, 1.0
+FILM_S, T_R = 240, 1.0
 SHOWN_AT = {"sub-1_task-500daysofsummer": (0, {"task-500daysofsummer.mp4"})}
+OVERRIDES = ("windows.duration_s=40",)
+"""Runs are shorter here."""
 
 
 def make(folder: Path, subject: str = "1", task: str = "500daysofsummer") -> None:
-    """A film of eight minutes: the least that can be split by blocks with a gap of 110 s."""
+    """A film of four minutes, to be split by blocks with a gap of 110 s."""
     rng = np.random.default_rng(2837)
     name = f"sub-{subject}_task-{task}_bold_no_blur_no_censor_ica.nii.gz"
     write_volume(folder / f"derivatives/sub-{subject}/func" / name, FILM_S, T_R, rng)

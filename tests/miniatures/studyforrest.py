@@ -6,9 +6,11 @@ import numpy as np
 
 from tests.miniatures.writers import write_film, write_surface
 
-SEGMENT_S, N_TRS, T_R = 30, 15, 2.0
+SEGMENT_S, N_TRS, T_R = 12, 8, 2.0
 FSAVERAGE5 = 10242
 SHOWN_AT = {"sub-01_run-1": (0, {"fg_av_ger_seg0.mkv"}), "sub-01_run-8": (0, {"fg_av_ger_seg7.mkv"})}
+OVERRIDES = ("windows.duration_s=40",)
+"""Runs are shorter here."""
 
 
 def make(folder: Path, subject: str = "01") -> None:

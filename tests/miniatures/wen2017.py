@@ -6,9 +6,12 @@ import numpy as np
 
 from tests.miniatures.writers import write_film, write_volume
 
-FILM_S, STILL_S, LATE_S, T_R = 24, 12, 2, 2.0
+FILM_S, STILL_S, LATE_S, T_R = 8, 12, 2, 2.0
 SHOWN = {**{f"seg{number}": 1 for number in range(1, 8)}, "test1": 4}
 SHOWN_AT = {"sub-1_task-seg1_run-1": (-2, {"seg1.mp4"}), "sub-1_task-test1_run-3": (-2, {"test1.mp4"})}
+
+OVERRIDES = ("windows.duration_s=40",)
+"""Runs are shorter here."""
 
 
 def make(folder: Path, subject: str = "1") -> None:

@@ -1,7 +1,7 @@
 """Every recipe of a dataset, on a miniature of that dataset: it checks, and names whatever is missing."""
 
 import importlib
-import shutil
+import re
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,10 @@ DATASETS = (
 """Recipes with a module of their name in tests/miniatures (- is _): `make` writes the tree, `SHOWN_AT` says of some
 runs when which stimulus began, in seconds after the first volume; `OPTIONAL` are patterns of files that may be missing,
 `OVERRIDES` what the miniature has otherwise."""
+
+
+FEW = 12
+"""Files that are taken away one by one."""
 
 
 def miniature(name):
@@ -81,20 +85,29 @@ def test_a_recipe_checks_on_its_miniature(dataset, monkeypatch):
     assert any(line.startswith("test: ") for line in lines)
 
 
-def test_a_file_that_is_missing_or_misnamed_is_named(dataset, monkeypatch):
+def in_turn(files) -> list[list[Path]]:
+    """Every file once: each alone where they are few, else every other one of a kind at a time."""
+    if len(files) <= FEW:
+        return [[path] for path in files]
+    kinds: dict[tuple, list[Path]] = {}
+    for path in files:
+        kinds.setdefault((re.sub(r"\d", "", str(path.parent)), path.suffix), []).append(path)
+    return [turn for kind in kinds.values() for turn in (kind[::2], kind[1::2]) if turn]
+
+
+def test_every_file_is_named_when_it_is_missing_under_its_name(dataset, monkeypatch):
     name, folder = dataset
     monkeypatch.chdir(folder)
     files = needed(name, folder)
-    assert len(files) >= 3
-    for path in files:
-        moved = path.with_name(f"old_{path.name}")
-        path.rename(moved)
-        misnamed = str(told(name))
-        shutil.move(moved, folder / "elsewhere")
-        missing = str(told(name))
-        shutil.move(folder / "elsewhere", path)
-        for message in (misnamed, missing):
-            assert called(path, files) in message
+    turns = in_turn(files)
+    assert sorted(path for turn in turns for path in turn) == files
+    for turn in turns:
+        for path in turn:
+            path.rename(path.with_name(f"old_{path.name}"))  # misnamed; wholly gone in the next test
+        message = str(told(name))
+        for path in turn:
+            path.with_name(f"old_{path.name}").rename(path)
+        assert [path for path in turn if called(path, files) not in message] == []
 
 
 def test_all_that_is_missing_is_named_at_once(dataset, monkeypatch, tmp_path):
@@ -122,3 +135,21 @@ def test_a_run_has_its_stimulus_when_it_was_shown(dataset, monkeypatch):
     for label, (start_s, shown) in miniature(name).SHOWN_AT.items():
         assert runs[label].start_s == start_s
         assert {event.file.name for event in runs[label].events if event.file} == shown
+
+
+def test_what_is_missing_broken_or_of_another_run_is_told_together(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / home("petit-prince")
+    miniature("petit-prince").make(folder)
+    bold = sorted(folder.rglob("*.nii.gz"))
+    bold[5].write_bytes(bold[5].read_bytes()[:2000])
+    (folder / "annotation/EN/lppEN_section2.TextGrid").unlink()
+    (folder / "annotation/EN/lppEN_section3.TextGrid").write_text("no grid")
+    (folder / "stimuli/task-lppEN_section-4.wav").write_bytes(b"")
+    words = folder / "annotation/EN/lppEN_section5.TextGrid"
+    words.rename(words.with_name("lppEN_section_05.TextGrid"))
+    faults = told("petit-prince").faults
+    wanted = (bold[5].name, "section2.TextGrid", "section3.TextGrid", "section-4.wav", "section5.TextGrid (there is")
+    assert len(faults) == len(wanted)
+    for name in wanted:
+        assert sum(name in fault for fault in faults) == 1

@@ -1,16 +1,19 @@
 """The runs of a lab's own layout: patterns say where the files of every run lie."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tribetune.bold.patterns import filled, matching, nearest, placeholders
 from tribetune.bold.run import run_label
 from tribetune.bold.run_files import RunFiles, run_of_files
-from tribetune.errors import BoldError, together
+from tribetune.errors import BoldError, refusing, together
 
 Values = Mapping[str, str]
 """What placeholders stand for in one run."""
+
+_LISTED = 8
+"""Subjects that an error names before it stops."""
 
 _ENTITIES = ("session", "task", "run")
 _WHAT = {
@@ -68,8 +71,8 @@ class LaidOut:
     values: Values
 
 
-def find_laid_out(layout: Layout, subject: str, wanted: Sequence[Values] = ()) -> list[LaidOut]:
-    """The runs of a subject, in order.
+def find_laid_out(layout: Layout, subject: str, wanted: Sequence[Values] = ()) -> list[Callable[[], LaidOut]]:
+    """The runs of a subject, in order, each to be called for its files, see `together`.
 
     Parameters
     ----------
@@ -81,19 +84,26 @@ def find_laid_out(layout: Layout, subject: str, wanted: Sequence[Values] = ()) -
     Raises
     ------
     BoldError
-        Naming every file that is not there, and every pattern that matches several.
+        If the subject has no file; each run, when called: naming every file of it that is not there, and every pattern
+        that matches several.
     """
-    subject_only = {"subject": subject}
-    values = wanted
+    pattern = filled(layout.bold[0], {"subject": subject})
+    there, miscounted = [named for _, named in matching(pattern)], None
+    known = list_laid_out_subjects(layout)
+    if not there and (known or not wanted):
+        more = f"; there are files of {', '.join(known[:_LISTED])}" if known else ""
+        raise BoldError(
+            f"no file of sub-{subject} matches {pattern}{more}", hint="set data.subject, or mend data.layout"
+        )
     if layout.in_order:
-        values = [*_numbered(layout, subject)]
-        values = [one for one in values if one["run"] in {w.get("run") for w in wanted}] if wanted else values
-    elif not wanted:
-        values = [named for _, named in matching(filled(layout.bold[0], subject_only))]
-    if not values:
-        pattern = filled(layout.bold[0], subject_only)
-        raise BoldError(f"sub-{subject} has no run: no file matches {pattern}", hint="mend data.layout, or data.runs")
-    return together([lambda one=one: _laid_out(layout, {**subject_only, **one}) for one in values])
+        numbered, miscounted = _in_order(layout.in_order, subject, pattern, there)
+        unknown = [one.get("run", "") for one in wanted if one.get("run") not in numbered]
+        if unknown:
+            told = f"sub-{subject} has no run {', '.join(unknown)}; its runs are 1 to {layout.in_order}"
+            raise BoldError(told, hint="mend data.runs")
+        wanted = [{**numbered[one["run"]], **one} for one in wanted or numbered.values()]
+    runs = [{"subject": subject, **one} for one in wanted or there]
+    return [lambda one=one: _laid_out(layout, one, miscounted) for one in runs]
 
 
 def list_laid_out_subjects(layout: Layout) -> list[str]:
@@ -101,20 +111,21 @@ def list_laid_out_subjects(layout: Layout) -> list[str]:
     return sorted({named["subject"] for _, named in matching(layout.bold[0]) if "subject" in named})
 
 
-def _numbered(layout: Layout, subject: str) -> Iterator[Values]:
-    """What stands for the scanner's own numbers in each run, in their order."""
-    pattern = filled(layout.bold[0], {"subject": subject})
-    found = [named for _, named in matching(pattern)]
-    if len(found) != layout.in_order:
-        said = ", ".join(named.get("scan", "") for named in found) or "none"
-        lacking = ", ".join(filled(pattern, {"scan": scan}) for scan in _lacking(found, layout.in_order))
-        raise BoldError(
-            f"sub-{subject}: {len(found)} runs, expected {layout.in_order}; the scans are {said}"
-            + (f"; missing is {lacking}" if lacking else f", of {pattern}"),
-            hint="fetch it; or set data.layout.in_order, if these are the first runs",
-        )
-    for number, named in enumerate(found, 1):
-        yield {**named, "run": str(number)}
+def _in_order(
+    expected: int, subject: str, pattern: str, found: Sequence[Values]
+) -> tuple[dict[str, Values], BoldError | None]:
+    """Runs 1, 2, … with the scanner's numbers in their order; without these, and why, where one lacks."""
+    runs: dict[str, Values] = {str(number): {"run": str(number)} for number in range(1, expected + 1)}
+    if len(found) == expected:
+        return {run: {**named, "run": run} for run, named in zip(runs, found, strict=True)}, None
+    said = ", ".join(named.get("scan", "") for named in found) or "none"
+    lacking = ", ".join(filled(pattern, {"scan": scan}) for scan in _lacking(found, expected))
+    error = BoldError(
+        f"sub-{subject}: {len(found)} runs, expected {expected}; the scans are {said}; "
+        + (f"missing is {lacking}" if lacking else f"files are {pattern}"),
+        hint="fetch it, or set data.layout.in_order if these are the first runs",
+    )
+    return runs, error
 
 
 def _lacking(found: Sequence[Values], expected: int) -> list[str]:
@@ -129,14 +140,15 @@ def _lacking(found: Sequence[Values], expected: int) -> list[str]:
     return [f"{number:0{width}d}" for number in sorted({*inner, *ends}) if number >= 0]
 
 
-def _laid_out(layout: Layout, values: Values) -> LaidOut:
+def _laid_out(layout: Layout, values: Values, miscounted: BoldError | None) -> LaidOut:
     label = run_label(values["subject"], *(values.get(name, "") for name in _ENTITIES))
 
     def one(name: str, pattern: str) -> Callable[[], Path | None]:
         return lambda: _only(pattern, values, f"{label}: no {_WHAT[name]}") if pattern else None
 
     others = ("media", "words", "events", "confounds", "brain_mask")
-    jobs = [one("bold", pattern) for pattern in layout.bold] + [one(name, getattr(layout, name)) for name in others]
+    bold_jobs = [refusing(miscounted)] if miscounted else [one("bold", pattern) for pattern in layout.bold]
+    jobs = bold_jobs + [one(name, getattr(layout, name)) for name in others]
     *bold, media, words, events, confounds, brain_mask = together(jobs)
     paths = [path for path in bold if path is not None]
     files = run_of_files(paths, label, layout.t_r, events, confounds, brain_mask)

@@ -3,7 +3,6 @@
 import glob
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 
 _PIECES = re.compile(r"(\{[a-z_]+\}|\*)")
@@ -55,11 +54,27 @@ def read_names(pattern: str, name: str) -> dict[str, str] | None:
 
 
 def nearest(path: str | Path) -> str:
-    """What to say after a path that is not there: the name beside it that is most alike, if any is."""
+    """What to say after a path that is not there: a name beside it that may be the same file's.
+
+    It differs by signs, zeros, its ending, or by what is added; that of another run differs by a number.
+    """
     path = Path(path)
-    beside = [other.name for other in path.parent.glob("*")] if path.parent.is_dir() else []
-    near = get_close_matches(path.name, beside, n=1, cutoff=0.8)
+    beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
+    wanted = _plain(path.name)
+    near = [other.name for other in beside if wanted and (plain := _plain(other.name)) and _within(wanted, plain)]
     return f" (there is {near[0]})" if near else ""
+
+
+def _plain(name: str) -> list[str]:
+    """Words and numbers of a name without its endings."""
+    stem = name.partition(".")[0].lower()
+    return [part.lstrip("0") or "0" if part.isdigit() else part for part in re.findall(r"[a-z]+|\d+", stem)]
+
+
+def _within(one: list[str], other: list[str]) -> bool:
+    """Whether one name is the other, or a part of it."""
+    short, long = sorted((one, other), key=len)
+    return any(long[k : k + len(short)] == short for k in range(len(long) - len(short) + 1)) and len(short) > 1
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

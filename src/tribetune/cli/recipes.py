@@ -32,9 +32,10 @@ def ls(as_json: AsJson = False) -> None:
         print_json([{"recipe": name, **asdict(about)} for name, about in recipes.items()])
         return
     rows = [
-        (name, f"{about.purpose}\nData: {about.data}", about.minutes, about.machine) for name, about in recipes.items()
+        (name, f"{about.purpose}\nData: {about.data}. Minutes: {about.minutes}. On: {about.machine}.")
+        for name, about in recipes.items()
     ]
-    print_lines("", ("recipe", "what for", "minutes", "machine"), rows)
+    print_lines("", ("recipe", "what for, data, minutes, machine"), rows)
 
 
 def show(recipe: RecipeName) -> None:

@@ -1,9 +1,9 @@
 """A subject's runs as a recipe wants them: found, read, projected, averaged in parcels, cleaned and kept."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from tribetune.bold.read import read_run
 from tribetune.bold.run import Run, check_values, entities_said, is_named, run_label
 from tribetune.bold.run_files import RunFiles, run_of_files
 from tribetune.bold.subcortex import Atlas, project_to_subcortex, read_atlas, with_subcortex
-from tribetune.errors import BoldError, SpaceError, together
+from tribetune.errors import BoldError, SpaceError, refusing, together
 from tribetune.recipe.data import Data, RunOfFiles
 from tribetune.spaces import FSAVERAGE5, FSLR, SUBCORTEX, join_spaces
 
@@ -45,22 +45,46 @@ def list_files(data: Data) -> list[RunFiles]:
     BoldError
         If there are none, or they contradict each other.
     """
+    return together(find_files(data))
+
+
+def find_files(data: Data) -> list[Callable[[], RunFiles]]:
+    """The runs of the recipe's subject, each to be called for its files, see `together`.
+
+    Raises
+    ------
+    BoldError
+        If there are none, or those of a dataset contradict each other.
+    """
+    names, runs = [str(name) for name in data.runs], list[tuple[str, Callable[[], RunFiles]]]()
     if data.files is not None:
-        return _chosen(together([lambda run=run: files_of(data, run) for run in data.files]), data)
-    source = data.space if data.parcellation is None else FSAVERAGE5.name
-    if data.parcellation is not None and data.parcellation.of_volumes:
-        source = SUBCORTEX.name  # any volume will do
-    found = find_runs(Path(str(data.bids)), data.subject, data.task, data.volume.source or source, data.session)
-    return _chosen(found, data)
+        labels = [run_label(data.subject, data.session, data.task, run.run) for run in data.files]
+        runs += [(label, partial(files_of, data, run)) for label, run in zip(labels, data.files, strict=True)]
+    else:
+        found = find_runs(Path(str(data.bids)), data.subject, data.task, _source(data), data.session)
+        runs += [(files.label, lambda files=files: files) for files in found]
+    jobs = [job for label, job in runs if not names or any(is_named(label, name) for name in names)]
+    lacking = [name for name in names if not any(is_named(label, name) for label, _ in runs)]
+    if lacking:
+        told = [path for name in lacking for path in _expected(data, name, runs[0][1])]
+        heading = f"sub-{data.subject}: {len(lacking)} of {len(names)} runs are not there"
+        jobs.insert(0, refusing(BoldError(heading, hint="fetch them, or mend data.runs", faults=told)))
+    return jobs
+
+
+def _source(data: Data) -> str:
+    """The space of the files that the recipe's space is made from, as `find_runs` takes it."""
+    if data.volume.source or data.parcellation is None:
+        return data.volume.source or data.space
+    return SUBCORTEX.name if data.parcellation.of_volumes else FSAVERAGE5.name  # the first: any volume will do
 
 
 def files_of(data: Data, run: RunOfFiles) -> RunFiles:
     """One run of a recipe's ``files``."""
     label = run_label(data.subject, data.session, data.task, run.run)
     named = [path for path in (*run.bold, run.events, run.confounds, run.brain_mask) if path is not None]
-    lacking = [f"no file {path}{nearest(path)}" for path in named if not path.is_file()]
-    if lacking:
-        raise BoldError(f"{label}: {len(lacking)} of its files missing", hint="mend data.files", faults=lacking)
+    lacking = [f"{label}: no file {path}{nearest(path)}" for path in named if not path.is_file()]
+    together([refusing(BoldError(fault, hint="mend data.files")) for fault in lacking])
     return run_of_files(run.bold, label, run.t_r, run.events, run.confounds, run.brain_mask)
 
 
@@ -217,21 +241,13 @@ class Reader:
         return run
 
 
-def _chosen(found: list[RunFiles], data: Data) -> list[RunFiles]:
-    """The runs that the recipe names, all of them there."""
-    names = [str(name) for name in data.runs]
-    lacking = [name for name in names if not any(is_named(files.label, name) for files in found)]
-    if lacking:
-        told = tuple(path for name in lacking for path in _expected(found[0], name))
-        heading = f"sub-{data.subject}: {len(lacking)} of {len(names)} runs are not there"
-        raise BoldError(heading, hint="fetch them, or mend data.runs", faults=told)
-    return [files for files in found if not names or any(is_named(files.label, name) for name in names)]
-
-
-def _expected(like: RunFiles, name: str) -> Iterator[str]:
-    """The files that a run would have, by the names of another run's."""
+def _expected(data: Data, name: str, like: Callable[[], RunFiles]) -> Iterator[str]:
+    """The files that a run of a dataset would have, by the names of another run's."""
+    if data.files is not None:
+        yield f"no run {name} in data.files"
+        return
     asked = entities_said(name) or {"run": name}
-    for path in like.bold:
+    for path in like().bold:
         said, text = entities(path), str(path)
         for key, value in asked.items():
             old = said.get(key, "")

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tribetune.errors import together
 from tribetune.model.tribe import Tribe
 from tribetune.progress import Silent
 from tribetune.recipe.file import read_any_recipe
@@ -16,7 +15,7 @@ from tribetune.study.alignment import lag_note
 from tribetune.study.group_data import read_cohort
 from tribetune.study.leaks import enforce, find_leaks
 from tribetune.study.prepare import bold_cache, prepare
-from tribetune.study.runs import study_runs
+from tribetune.study.runs import read_all
 
 
 def check(recipe_path: str, overrides: Sequence[str] = ()) -> list[str]:
@@ -61,8 +60,10 @@ def _check_pretraining(recipe: PretrainRecipe) -> list[str]:
 
 def _check_study(recipe: Recipe) -> list[str]:
     # Everything wrong is told at once, and before the hours that features may take.
-    together([run.read_through for run in study_runs(recipe.data, bold_cache(recipe))])
-    study = prepare(recipe, Silent())
+    runs = read_all(recipe.data, bold_cache(recipe))
+    study = prepare(
+        recipe, Silent(), runs=None if recipe.data.tables else runs
+    )  # tables tell how many subjects they have
     config, split = study.tribe.config, study.split
     lines = [
         f"recipe: {recipe.name}, method {recipe.adaptation.method}",

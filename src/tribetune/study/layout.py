@@ -1,6 +1,6 @@
 """What a recipe says of its runs' files, in the words of the readers: patterns, names of runs, onsets."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tribetune.bold.layout import LaidOut, Layout, Values, find_laid_out
@@ -37,27 +37,21 @@ def table_values(data: Source, subject: str, name: str) -> Values:
     return {**named, "subject": subject, **_texts(more)}
 
 
-def chosen_table_runs(data: Source, subject: str) -> list[str]:
+def find_table_runs(data: Source, subject: str) -> tuple[list[str], dict[str, str]]:
     """Names of a subject's runs in tables: those of ``data.runs``, or all.
 
-    Raises
-    ------
-    BoldError
-        Naming every run, and its file, that is not there.
+    Returns
+    -------
+    names : list of str
+    lacking : dict of str to str
+        For each run of ``data.runs`` that is not there, where it was looked for.
     """
-    spec = table_spec(data)
-    there = list_table_runs(spec, subject) if matching(filled(spec.path, {"subject": subject})) or not data.runs else []
+    spec, given = table_spec(data), _given(data)
+    there = list_table_runs(spec, subject) if matching(filled(spec.path, {"subject": subject})) or not given else []
     labels = {name: run_label(**_entities(table_values(data, subject, name))) for name in there}
-    chosen = {asked: [name for name in there if is_named(labels[name], asked)] for asked in _given(data)}
-    lacking = [
-        _no_table(spec, {"subject": subject, **_named(asked, spec.path)}) for asked in chosen if not chosen[asked]
-    ]
-    if lacking:
-        told = dict.fromkeys(lacking)
-        heading = f"sub-{subject}: {len(lacking)} of {len(chosen)} runs are not there"
-        raise BoldError(heading, hint="fetch them, or mend data.tables or data.runs", faults=tuple(told))
-    wanted = {name for names in chosen.values() for name in names}
-    return [name for name in there if not chosen or name in wanted]
+    lacking = [asked for asked in given if not any(is_named(label, asked) for label in labels.values())]
+    told = {asked: _no_table(spec, {"subject": subject, **_named(asked, spec.path)}) for asked in lacking}
+    return [name for name in there if not given or any(is_named(labels[name], asked) for asked in given)], told
 
 
 def stimulus_file(folder: Path, pattern: str, values: Values, what: str) -> Path | None:
@@ -78,13 +72,13 @@ def stimulus_file(folder: Path, pattern: str, values: Values, what: str) -> Path
     return found[0]
 
 
-def laid_out(data: Source, subject: str) -> list[LaidOut]:
-    """The files of every run of a subject in a recipe's layout.
+def laid_out(data: Source, subject: str) -> list[Callable[[], LaidOut]]:
+    """The runs of a subject in a recipe's layout, each to be called for its files.
 
     Raises
     ------
     BoldError
-        Naming every file that is not there.
+        See `find_laid_out`.
     """
     layout = bold_layout(data)
     if data.layout is not None and not data.layout.folder.is_dir():

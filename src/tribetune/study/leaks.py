@@ -130,11 +130,11 @@ def enforce(found: Leakage) -> None:
         Naming every leak.
     """
     if found.leaks and not found.allowed:
-        told = "; ".join(_told(leak) for leak in found.leaks)
         count = f"{len(found.leaks)} leak{'s' if len(found.leaks) > 1 else ''}"
         raise LeakageError(
-            f"{count} from test to training: {told}",
+            f"{count} from test to training",
             hint="put what belongs together on one side of data.split; --allow-leakage REASON goes on, on the record",
+            faults=[_told(leak) for leak in found.leaks],
         )
 
 

@@ -136,7 +136,9 @@ class Prepared:
         return mask, bold, [part.aligned.label for part in parts for _ in range(*part.span)]
 
 
-def prepare(recipe: Recipe, progress: Progress, trunk: Base | None = None) -> Prepared:
+def prepare(
+    recipe: Recipe, progress: Progress, trunk: Base | None = None, runs: list[StudyRun] | None = None
+) -> Prepared:
     """Read everything that a recipe names, extract features, align and split.
 
     Parameters
@@ -145,6 +147,8 @@ def prepare(recipe: Recipe, progress: Progress, trunk: Base | None = None) -> Pr
     progress : Progress
     trunk : Base, optional
         The recipe's checkpoint where it is open already: subjects of one stimulus share what it has computed.
+    runs : list of StudyRun, optional
+        The recipe's, where they are listed already.
 
     Raises
     ------
@@ -162,7 +166,7 @@ def prepare(recipe: Recipe, progress: Progress, trunk: Base | None = None) -> Pr
             " training BOLD holds a trace of the test's motion. A split by run has none."
         )
     cache = bold_cache(recipe)
-    runs = study_runs(recipe.data, cache, notes)
+    runs = study_runs(recipe.data, cache, notes) if runs is None else runs
     for run in runs:
         check_usable(tribe, run.timeline, recipe.features.modalities, run.label)
     chosen = encoders_of(tribe, recipe.features.encoders)

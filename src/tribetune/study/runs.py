@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache as once
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ from tribetune.bold.run import Run
 from tribetune.bold.run_files import RunFiles
 from tribetune.bold.showings import read_showings
 from tribetune.bold.tables import list_table_subjects, read_table
-from tribetune.errors import together
+from tribetune.errors import BoldError, TribetuneError, refusing, together
 from tribetune.features.extract import Features
 from tribetune.recipe.data import Data
 from tribetune.stimulus.events import Shown, check_on_run, check_shown
 from tribetune.stimulus.timeline import Timeline, timeline_of_events
-from tribetune.study.bold import Reader, list_files, stimuli_of
-from tribetune.study.layout import chosen_table_runs, laid_out, onset_s, table_spec
+from tribetune.study.bold import Reader, find_files, stimuli_of
+from tribetune.study.layout import find_table_runs, laid_out, onset_s, table_spec
 from tribetune.study.stimuli import shown_timeline, table_stimulus
 from tribetune.windows import AlignedRun, align
 
@@ -46,7 +47,7 @@ class StudyRun:
     cleaned : callable
         Gives the cleaned run.
     check : callable or None
-        Refuses events that do not fit a run of so many seconds.
+        Refuses events that do not fit a run of so many seconds, and warns once of what is odd.
     confounds : Path or None
         fMRIPrep's table, where there is one.
     showings : callable
@@ -95,24 +96,54 @@ def study_runs(data: Data, cache: Path, notes: list[str] | None = None) -> list[
     """
     if data.tables is not None:
         return _table_runs(data, notes)
-    reader, found = Reader(data, cache), []
-    together([reader.places, lambda: found.extend(_listed(reader))])
+    return _made_of(Reader(data, cache), _run_of)
+
+
+def read_all(data: Data, cache: Path) -> list[StudyRun]:
+    """As `study_runs`, and their BOLD is read, too; what is wrong with it is told together with all else.
+
+    Raises
+    ------
+    TribetuneError
+        With everything that is missing or cannot be read, or does not fit together.
+    """
+    return _table_runs(data, None) if data.tables is not None else _made_of(Reader(data, cache), _read_run_of)
+
+
+def _made_of(reader: Reader, make: Callable[[Reader, LaidOut], StudyRun]) -> list[StudyRun]:
+    data, found = reader.data, []
+    if data.layout is not None:
+        listed = laid_out(data, data.subject)
+    else:
+        listed = [lambda job=job: LaidOut(job(), None, None, {}) for job in find_files(data)]
+    together([reader.places, *(lambda job=job: found.append(make(reader, job())) for job in listed)])
     return found
 
 
-def _listed(reader: Reader) -> list[StudyRun]:
-    data = reader.data
-    if data.layout is not None:
-        return together([lambda one=one: _laid_out_run(reader, one) for one in laid_out(data, data.subject)])
-    return together([lambda files=files: _file_run(reader, files) for files in list_files(data)])
+def _read_run_of(reader: Reader, one: LaidOut) -> StudyRun:
+    try:
+        run = _run_of(reader, one)
+    except TribetuneError as error:
+        together([refusing(error), lambda: reader.cleaned(one.files, reader.key(one.files))])
+        raise
+    run.read_through()
+    return run
 
 
 def _table_runs(data: Data, notes: list[str] | None) -> list[StudyRun]:
-    names = chosen_table_runs(data, data.subject)
-    usable = [] if notes is None else list_table_subjects(table_spec(data))
+    names, lacking = find_table_runs(data, data.subject)
+    usable = [] if notes is None or lacking else list_table_subjects(table_spec(data))
     if notes is not None and len(usable) > 1:
         notes.append(f"{len(usable)} subjects have a usable table; this is sub-{data.subject}.")
-    return together([lambda name=name: _table_run(data, name) for name in names])
+    runs: list[StudyRun] = []
+    jobs: list[Callable] = [lambda name=name: runs.append(_table_run(data, name)) for name in names]
+    if lacking:
+        heading = f"sub-{data.subject}: {len(lacking)} of {len(data.runs)} runs are not there"
+        faults = tuple(dict.fromkeys(lacking.values()))
+        jobs.append(refusing(BoldError(heading, hint="fetch them, or mend data.tables or data.runs", faults=faults)))
+        jobs += [lambda asked=asked: table_stimulus(data, asked) for asked in lacking]
+    together(jobs)
+    return runs
 
 
 def _table_run(data: Data, name: str) -> StudyRun:
@@ -175,14 +206,14 @@ def _file_run(reader: Reader, files: RunFiles) -> StudyRun:
         reader.inputs(files),
         key,
         lambda: reader.cleaned(files, key),
-        lambda run_s: check_on_run(events, stimuli, run_s),
+        once(lambda run_s: check_on_run(events, stimuli, run_s)),
         files.confounds,
     )
 
 
-def _laid_out_run(reader: Reader, one: LaidOut) -> StudyRun:
-    """A run of a lab's own layout: its stimulus begins at one time, or its events say when."""
-    if one.files.events is not None:
+def _run_of(reader: Reader, one: LaidOut) -> StudyRun:
+    """A run whose events say what was shown when; or one of a lab's own layout, whose stimulus begins at one time."""
+    if one.media is None and one.words is None:
         return _file_run(reader, one.files)
     label, key = one.files.label, reader.key(one.files)
     timeline = shown_timeline(one.media, one.words).shifted(onset_s(reader.data, label))
@@ -195,6 +226,6 @@ def _laid_out_run(reader: Reader, one: LaidOut) -> StudyRun:
         reader.inputs(one.files),
         key,
         lambda: reader.cleaned(one.files, key),
-        lambda run_s: check_shown(shown, run_s),
+        once(lambda run_s: check_shown(shown, run_s)),
         one.files.confounds,
     )

@@ -13,13 +13,13 @@ from tribetune.bold.run import Run, run_label
 from tribetune.bold.run_files import RunFiles, sidecar_t_r
 from tribetune.bold.survey import Survey, survey
 from tribetune.bold.tables import read_table
-from tribetune.errors import TribetuneError
+from tribetune.errors import TribetuneError, together
 from tribetune.progress import Progress, Silent
 from tribetune.recipe.data import Data
 from tribetune.recipe.file import read_recipe
 from tribetune.stimulus.events import check_on_run
 from tribetune.study.bold import Reader, files_of, list_files, stimuli_of
-from tribetune.study.layout import chosen_table_runs, laid_out, table_spec, table_values
+from tribetune.study.layout import find_table_runs, laid_out, table_spec, table_values
 from tribetune.study.prepare import bold_cache
 
 
@@ -89,7 +89,7 @@ def _rows(data: Data, faults: list[str]) -> list[dict[str, Any]]:
 
 def _layout_rows(data: Data) -> list[dict[str, Any]]:
     rows = []
-    for one in laid_out(data, data.subject):
+    for one in together(laid_out(data, data.subject)):
         folder = stimuli_of(data, one.files)
         row = _row(survey([one.files], folder)[0], folder, read=True)
         shown = [path.name for path in (one.media, one.words) if path]
@@ -127,7 +127,9 @@ def _file_rows(data: Data, faults: list[str]) -> Iterator[dict[str, Any]]:
 def _table_rows(data: Data) -> list[dict[str, Any]]:
     assert data.tables is not None  # the caller makes sure
     spec, rows = table_spec(data), []
-    for name in chosen_table_runs(data, data.subject):
+    names, lacking = find_table_runs(data, data.subject)
+    rows += [_empty(run_label(data.subject, "", "", asked), told) for asked, told in lacking.items()]
+    for name in names:
         try:
             run = read_table(spec, data.subject, name)
         except TribetuneError as error:
