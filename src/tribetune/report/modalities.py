@@ -21,7 +21,7 @@ def modality_map(unique: Mapping[str, Float[np.ndarray, " vertex"]], path: Path,
     Parameters
     ----------
     unique : mapping of modality to array of shape (20484,)
-        As `tribetune.evaluate.unique.unique_contribution` gives them, left hemisphere first.
+        As `tribetune.evaluate.unique.contributions` gives them of one modality each, left hemisphere first.
     path : Path
         A PNG file; its folder is made.
     title : str

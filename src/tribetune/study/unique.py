@@ -21,7 +21,7 @@ from tribetune.study.prepare import Prepared
 _PREFIX, _AND = "from-", "+"
 
 _KEPT = np.float16
-"""What is predicted from some modalities is kept in half precision: r moves by less than 1e-5."""
+"""What is predicted from some modalities is kept in half precision: r moves by less than 1e-4."""
 
 
 @dataclass(frozen=True)
