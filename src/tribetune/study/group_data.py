@@ -97,10 +97,10 @@ def _of_one_stimulus(readable: dict[str, Runs], left_out: dict[str, str]) -> dic
             left_out[label] = f"saw something else than most, or other runs: {', '.join(other)}"
     kept = {label: runs for label, runs in readable.items() if label not in left_out}
     if len(kept) < 2:
-        why = "; ".join(f"sub-{label}: {reason}" for label, reason in left_out.items())
         raise BoldError(
-            f"{len(kept)} subject of {len(kept) + len(left_out)} can be used, expected at least two: {why}",
+            f"{len(kept)} subject of {len(kept) + len(left_out)} can be used, expected at least two",
             hint="tribetune bold ls RECIPE, or name data.runs that all have",
+            faults=[f"sub-{label}: {reason}" for label, reason in left_out.items()],
         )
     order = [key for key, _ in common]
     return {label: {key: runs[key] for key in order} for label, runs in kept.items()}
