@@ -38,7 +38,7 @@ Run = Callable[[Sequence[str]], str]
 
 _FENCE = re.compile(r'^```(\w+)(?: title="([^"]*)")?\n(.*?)^```$', flags=re.M | re.S)
 _NUMBER = re.compile(r"[+\-−±]?(?:\d[\d,]*)?\.?\d+")
-_OTHERS = {".", ".venv/Scripts/activate", "git", "make", "python", "py", "export", "hf"}
+_OTHERS = {".", ".venv/Scripts/activate", "cd", "git", "make", "python", "py", "export", "hf"}
 """Commands beside ours that a page may name."""
 
 

@@ -4,7 +4,6 @@ Pages are the Markdown files beside this one. A line ``<!-- made: NAME -->`` in 
 the program itself: the command line's reference, the recipes, parts of other documents.
 """
 
-import os
 import re
 import shutil
 import subprocess
@@ -166,10 +165,10 @@ def render(pages: Path, site: Path) -> None:
         shutil.copytree(pages, Path(scratch) / "docs")
         (Path(scratch) / "zensical.toml").write_text(settings, encoding="utf-8")
         command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
-        plain = os.environ | {"NO_COLOR": "1"}
-        done = subprocess.run(command, cwd=scratch, env=plain, check=False, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=scratch, check=False, capture_output=True, text=True)
         if done.returncode:
-            raise RuntimeError(done.stdout + done.stderr.partition("Traceback")[0])
+            said = done.stdout + done.stderr.partition("Traceback")[0]
+            raise RuntimeError(re.sub(r"\x1b\[[\d;]*m", "", said))  # its colours
         shutil.copytree(Path(scratch) / "site", site, dirs_exist_ok=True)
 
 
