@@ -119,6 +119,15 @@ def test_scores_of_every_set_are_found_again_from_what_was_saved(result):
     assert rescore(result.folder).rows == result.rows
 
 
+def test_sets_of_modalities_are_scored_at_the_volumes_where_everything_is(heard_folder, tmp_path):
+    wanted = ["evaluation.unique_contribution=true", "evaluation.native_t_r=true", "adaptation.method=zero-shot"]
+    row = adapt(str(heard_folder / "recipe.yaml"), wanted, tmp_path / "run").rows[0]
+    assert row["n_samples"] <= LENGTH_S // 2
+    assert row["modalities"][0]["from"] == "text+audio"
+    assert row["modalities"][0]["mean_r"] == pytest.approx(row["mean_r"], abs=1e-5)  # float32
+    assert row["modalities"][1]["mean_r"] != row["modalities"][2]["mean_r"]
+
+
 def test_one_modality_has_nothing_to_be_taken_from_and_words_for_it(heard_folder, tmp_path):
     wanted = ["evaluation.unique_contribution=true", "features.modalities=[text]", "adaptation.method=zero-shot"]
     found = adapt(str(heard_folder / "recipe.yaml"), wanted, tmp_path / "run")
