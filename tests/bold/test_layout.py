@@ -51,9 +51,10 @@ def test_a_placeholder_that_comes_twice_stands_for_the_same():
 
 
 def test_a_name_that_may_be_meant_is_told(tmp_path):
-    touch(tmp_path, "Film_01.mp4", "film_2.mkv", "old_film-3.mkv")
+    touch(tmp_path, "Film_01.mp4", "film_2.mkv", "old_film-3.mkv", "Legacy.TextGrid")
     assert nearest(tmp_path / "film1.mkv") == " (there is Film_01.mp4)"
     assert nearest(tmp_path / "film_3.mkv") == " (there is old_film-3.mkv)"
+    assert nearest(tmp_path / "legacy.TextGrid") == " (there is Legacy.TextGrid)"
     assert nearest(tmp_path / "film_4.mkv") == "", "another run's file is never meant"
     assert nearest(tmp_path / "no" / "film1.mkv") == ""
 

@@ -4,6 +4,7 @@ import importlib
 import re
 from pathlib import Path
 
+import h5py
 import pytest
 
 from tribetune.errors import TribetuneError
@@ -110,12 +111,13 @@ def test_every_file_is_named_when_it_is_missing_under_its_name(dataset, monkeypa
         assert [path for path in turn if called(path, files) not in message] == []
 
 
-def test_all_that_is_missing_is_named_at_once(dataset, monkeypatch, tmp_path):
+@pytest.mark.parametrize("choose", ["the last three", "the first of each kind"])
+def test_all_that_is_missing_is_named_at_once(dataset, monkeypatch, tmp_path, choose):
     name, folder = dataset
     monkeypatch.chdir(folder)
     files = needed(name, folder)
-    gone = files[-3:]
-    assert len(gone) == 3
+    gone = files[-3:] if choose == "the last three" else [*{path.suffix: path for path in reversed(files)}.values()]
+    assert len(gone) >= 2
     for number, path in enumerate(gone):
         path.rename(tmp_path / str(number))
     try:
@@ -124,7 +126,7 @@ def test_all_that_is_missing_is_named_at_once(dataset, monkeypatch, tmp_path):
         for number, path in enumerate(gone):
             (tmp_path / str(number)).rename(path)
     assert all(called(path, files) in str(error) for path in gone)
-    assert len(error.faults) == len(gone)
+    assert all(any(called(path, files) in fault for path in gone) for fault in error.faults)
 
 
 def test_a_run_has_its_stimulus_when_it_was_shown(dataset, monkeypatch):
@@ -153,3 +155,18 @@ def test_what_is_missing_broken_or_of_another_run_is_told_together(tmp_path, mon
     assert len(faults) == len(wanted)
     for name in wanted:
         assert sum(name in fault for fault in faults) == 1
+
+
+def test_a_dataset_that_is_elsewhere_is_told_by_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("lebel2023", "narratives"):
+        assert f"no folder {home(name)}" in str(told(name))
+
+
+def test_showings_that_are_another_runs_are_refused_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    miniature("lebel2023").make(tmp_path / home("lebel2023"))
+    (path,) = tmp_path.rglob("wheretheressmoke.hf5")
+    with h5py.File(path, "r+") as file:
+        file["data"][...] = file["data"][:][::-1]
+    assert "with the mean of individual_repeats" in str(told("lebel2023"))

@@ -74,7 +74,8 @@ def _plain(name: str) -> list[str]:
 def _within(one: list[str], other: list[str]) -> bool:
     """Whether one name is the other, or a part of it."""
     short, long = sorted((one, other), key=len)
-    return any(long[k : k + len(short)] == short for k in range(len(long) - len(short) + 1)) and len(short) > 1
+    inside = any(long[k : k + len(short)] == short for k in range(len(long) - len(short) + 1))
+    return short == long or (inside and len(short) > 1)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -45,7 +45,14 @@ def find_table_runs(data: Source, subject: str) -> tuple[list[str], dict[str, st
     names : list of str
     lacking : dict of str to str
         For each run of ``data.runs`` that is not there, where it was looked for.
+
+    Raises
+    ------
+    BoldError
+        If the folder is not there.
     """
+    if data.tables is not None and not data.tables.folder.is_dir():
+        raise BoldError(f"no folder {data.tables.folder}", hint="set data.tables.folder to where the dataset is")
     spec, given = table_spec(data), _given(data)
     there = list_table_runs(spec, subject) if matching(filled(spec.path, {"subject": subject})) or not given else []
     labels = {name: run_label(**_entities(table_values(data, subject, name))) for name in there}

@@ -107,7 +107,11 @@ def read_all(data: Data, cache: Path) -> list[StudyRun]:
     TribetuneError
         With everything that is missing or cannot be read, or does not fit together.
     """
-    return _table_runs(data, None) if data.tables is not None else _made_of(Reader(data, cache), _read_run_of)
+    if data.tables is None:
+        return _made_of(Reader(data, cache), _read_run_of)
+    runs = _table_runs(data, None)
+    together([lambda run=run: len(run.showings()) for run in runs])
+    return runs
 
 
 def _made_of(reader: Reader, make: Callable[[Reader, LaidOut], StudyRun]) -> list[StudyRun]:
