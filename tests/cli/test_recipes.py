@@ -1,8 +1,9 @@
 """The group ``recipe``."""
 
 import json
+import re
 
-from tribetune.shipped import shipped_recipes
+from tribetune.shipped import about_recipe, shipped_recipes
 
 
 def test_ls_lists_every_shipped_recipe_with_what_it_does(tribetune):
@@ -19,6 +20,20 @@ def test_ls_says_what_each_is_for_what_it_needs_how_long_it_takes_and_on_what(tr
     assert [row["recipe"] for row in rows] == list(shipped_recipes())
     for row in rows:
         assert all(row[key] for key in ("purpose", "data", "minutes", "machine")), row
+
+
+def test_ls_tells_one_recipe_below_the_other_in_lines_that_fit(tribetune, monkeypatch):
+    for columns in (80, 120):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        entries = tribetune("recipe", "ls").stdout.strip().split("\n\n")
+        assert [entry.splitlines()[0] for entry in entries] == list(shipped_recipes())
+        for entry, path in zip(entries, shipped_recipes().values(), strict=True):
+            lines, about = entry.splitlines(), about_recipe(path)
+            assert all(line.startswith("  ") and len(line) <= columns for line in lines[1:])
+            wanted = f"{path.stem} {about.purpose} data {about.data} minutes {about.minutes} machine {about.machine}"
+            assert " ".join(entry.split()) == wanted
+            heads = [line[:11].strip() for line in lines if re.match(r"  (data|minutes|machine)  ", line)]
+            assert heads == ["data", "minutes", "machine"]
 
 
 def test_show_prints_the_file_as_it_is(tribetune):

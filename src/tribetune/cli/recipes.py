@@ -9,7 +9,7 @@ import typer
 
 from tribetune.cli.command import command
 from tribetune.cli.options import AsJson, Overrides, RecipeName
-from tribetune.cli.table import print_json, print_lines
+from tribetune.cli.table import print_entries, print_json
 from tribetune.errors import RecipeError
 from tribetune.shipped import about_recipe, find_recipe, shipped_recipes
 
@@ -31,11 +31,7 @@ def ls(as_json: AsJson = False) -> None:
     if as_json:
         print_json([{"recipe": name, **asdict(about)} for name, about in recipes.items()])
         return
-    rows = [
-        (name, f"{about.purpose}\nData: {about.data}. Minutes: {about.minutes}. On: {about.machine}.")
-        for name, about in recipes.items()
-    ]
-    print_lines("", ("recipe", "what for, data, minutes, machine"), rows)
+    print_entries({name: asdict(about) for name, about in recipes.items()})
 
 
 def show(recipe: RecipeName) -> None:

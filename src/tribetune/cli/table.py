@@ -1,6 +1,8 @@
 """Results on stdout: the table of methods with its verdict, or the same as JSON."""
 
 import json
+import shutil
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -19,7 +21,7 @@ ALWAYS_AGAINST = ("zero_shot", "fir")
 """Those with a column also where nothing was held against them."""
 
 WIDE = 100
-"""Characters from which a difference and its interval fit on one line."""
+"""Characters from which a difference and its interval fit on one line; text is hard to read in longer ones."""
 
 
 @runtime_checkable
@@ -85,6 +87,21 @@ def print_lines(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for row in rows:
         table.add_row(*row)
     Console(highlight=False, markup=False).print(table)
+
+
+def print_entries(entries: Mapping[str, Mapping[str, str]]) -> None:
+    """Print what is too long for columns: a name, below it the first thing said of it, then the others with keys."""
+    lines = textwrap.TextWrapper(
+        min(shutil.get_terminal_size().columns, WIDE), break_long_words=False, break_on_hyphens=False
+    )
+    for name, said in entries.items():
+        typer.secho(name, bold=True)
+        (_, first), *others = said.items()
+        keys = max(len(key) for key, _ in others) + 2
+        for key, text in [("", first), *((key.ljust(keys), text) for key, text in others)]:
+            lines.initial_indent, lines.subsequent_indent = f"  {key}", " " * (2 + len(key))
+            typer.echo(lines.fill(text))
+        typer.echo()
 
 
 def methods_table(rows: Sequence[Mapping[str, Any]], wide: bool) -> "Table":
