@@ -183,6 +183,18 @@ def test_a_faulty_subject_is_left_out_by_name(cohort_folder, tmp_path):
     assert read_facts(tmp_path / "run" / "adapter")["ceiling"] == told
 
 
+def test_repeats_that_are_too_short_are_said_to_be_that(cohort_folder, tmp_path):
+    alone = tmp_path / "alone"
+    shutil.copytree(cohort_folder, alone, ignore=shutil.ignore_patterns("sub-0[234]_*"))
+    recipe = alone / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace(str(cohort_folder), str(alone)))
+    result = run(alone, tmp_path / "run", "data.split.test=[4,5]", "evaluation.bootstrap_block_s=60")
+    (told,) = [note for note in result.notes if note.startswith("Noise ceiling")]
+    assert "of repeats, " in told
+    assert "samples are fewer than 4 blocks of 60" in told
+    assert told.endswith("and no other subject of the dataset had it.")
+
+
 def test_without_repeats_and_others_there_is_no_ceiling_and_words_for_it(study_folder, tmp_path):
     result = run(study_folder, tmp_path / "run")
     assert result.rows[0]["ceiling"] is None

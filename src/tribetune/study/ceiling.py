@@ -45,6 +45,9 @@ def study_ceiling(study: Prepared, others: Callable[[], Others], resampling: Res
         found = estimate(repeats, runs, averaged, resampling)
         if found.kind != "none" or wanted != "auto":
             return found
+        why = f"of repeats, {found.reason}" if len(repeats) > 1 else "no stimulus is repeated within the test"
+        if others().mean is None:
+            return no_ceiling(n_outputs, f"{why}, and no other subject of the dataset had it")
     return _inter_subject(study, others(), resampling)
 
 
@@ -93,11 +96,7 @@ def _of_clip(parts: tuple[Part, ...]) -> tuple[Float[np.ndarray, "repeat time ou
 def _inter_subject(study: Prepared, others: Others, resampling: Resampling) -> Ceiling:
     mask, bold, runs = study.held_out()
     if others.mean is None:
-        few = inter_subject_ceiling(bold[mask], bold[mask], 0, np.asarray(runs)[mask].tolist(), resampling)
-        return few if study.recipe.evaluation.noise_ceiling != "auto" else no_ceiling(bold.shape[1], _NEITHER)
+        return inter_subject_ceiling(bold[mask], bold[mask], 0, np.asarray(runs)[mask].tolist(), resampling)
     keep = mask & np.isfinite(others.mean).any(1)
     labels = np.asarray(runs)[keep].tolist()
     return inter_subject_ceiling(bold[keep], others.mean[keep], len(others.subjects), labels, resampling)
-
-
-_NEITHER = "no stimulus is repeated within the test, and no other subject of the dataset had it"
