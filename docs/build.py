@@ -119,7 +119,8 @@ def _score(name: str) -> str:
     """The last cell of a recipe's row in ``recipes/README.md``."""
     table = (ROOT / "recipes" / "README.md").read_text(encoding="utf-8")
     row = next(line for line in table.splitlines() if line.startswith(f"| `{name}` |"))
-    return row.strip("| ").rpartition(" | ")[2]
+    said = row.strip("| ").rpartition(" | ")[2]
+    return said.replace("the table below", "the tables of [calibration minutes](concepts.md#calibration-minutes)")
 
 
 def tree() -> str:

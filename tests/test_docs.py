@@ -178,6 +178,13 @@ def test_every_recipe_has_its_section_and_its_commands_exist(made, site):
     assert len(recipes) >= 10
 
 
+def test_a_score_leads_to_its_table_which_is_on_another_page(site):
+    shown = article(site / "how-to.html")
+    assert "see the table below" not in shown
+    assert shown.count('href="concepts.html#calibration-minutes"') >= 3
+    assert "Share of the ideal score" in read(article(site / "concepts.html"))
+
+
 def test_words_about_a_recipe_belong_to_one():
     assert {path.stem for path in (DOCS / "recipes").glob("*.md")} <= shipped_recipes().keys()
 

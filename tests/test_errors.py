@@ -30,6 +30,11 @@ def test_what_goes_wrong_in_several_jobs_is_told_at_once_each_thing_once():
     assert caught.value.hint == "fetch them; fetch it"
 
 
+def test_the_same_fault_of_several_jobs_is_told_as_one_without_a_count():
+    with pytest.raises(BoldError, match=r"^no a\.nii$"):
+        together([raising(BoldError("no a.nii", hint="fetch it")) for _ in range(3)])
+
+
 def test_a_single_error_stays_as_it_is_and_jobs_that_succeed_give_their_results():
     error = StimulusError("no c.mp4")
     with pytest.raises(StimulusError) as caught:

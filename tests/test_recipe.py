@@ -131,6 +131,8 @@ def test_the_thresholds_of_a_recipe_are_those_of_cleaning():
 
 
 PARCELS = "data.parcellation={file: schaefer.csv}"
+LAYOUT = "data={layout: {bold: '{run}.nii', media: '{film}.mkv'}, subject: a, split: {by: run, test: [1]}}"
+EVENTS = "data={layout: {bold: '{run}.nii', events: '{run}.tsv'}, subject: a, split: {by: run, test: [1]}}"
 FILES = "data.files=[{run: 1, bold: [lh.mgz, rh.mgz]}, {run: 2, bold: [run-2.nii.gz], t_r: 1.5}]"
 
 
@@ -160,6 +162,14 @@ def test_bold_comes_from_many_files_into_many_spaces(recipe_file, tmp_path, over
         (["data.space=x4", "data.parcellation={file: x.nii}"], "needs `names`"),
         ([FILES], "one of them only"),
         (["data.bids=null", FILES.replace("run: 2", "run: 1")], "two runs of `files` are called 1"),
+        (
+            [LAYOUT, "data.runs={1: {film: a, onset: 8}}"],
+            "'onset' is, and no path has it; there are film, onset_s, run",
+        ),
+        ([LAYOUT, "data.runs={1: {film: a, onset_s: 8 s}}"], "`onset_s` of run 1 in `runs` is a text"),
+        ([EVENTS, "data.runs={1: {onset_s: 8}}"], "'onset_s' is, and no path has it; there are run"),
+        ([EVENTS, "data.layout.onset_s=8"], "`events` has onsets of its own"),
+        (["data.runs={1: {film: a}}"], "is a list of names"),
         (["data.cleaning=icaaroma"], "'compcor'"),
         (["data.thresholds={fd_threshold: 0.2}"], "did you mean 'fd_threshold_mm'"),
         (["data.bids=null", "data.tables.path=x.npz", "data.space=table", "data.cleaning=simple"], "have none"),

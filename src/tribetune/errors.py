@@ -73,10 +73,10 @@ def together(jobs: Iterable[Callable[[], T]]) -> list[T]:
             done.append(job())
         except TribetuneError as error:
             errors.append(error)
-    if len(errors) == 1:
+    faults = dict.fromkeys(fault for error in errors for fault in error.faults or (str(error),))
+    if len(errors) == 1 or len(faults) == 1:
         raise errors[0]
     if errors:
-        faults = dict.fromkeys(fault for error in errors for fault in error.faults or (str(error),))
         hints = [*dict.fromkeys(hint for error in errors for hint in error.hint.split("; ") if hint)]
         several = hints if len(hints) <= _HINTS else hints[:1]  # else each is about one file of many
         raise type(errors[0])(f"{len(faults)} things are wrong", hint="; ".join(several), faults=tuple(faults))

@@ -144,7 +144,7 @@ class _Moments(Metric):
 
 
 class PearsonR(_Moments):
-    """Streaming `pearson_r` per output over all valid samples seen (spec f); runs that are told apart are z-scored."""
+    """Streaming `pearson_r` per output over all valid samples seen; runs that are told apart are z-scored."""
 
     def compute(self) -> Tensor:
         """Pearson's r per output, shape (n_outputs,); NaN where undefined."""

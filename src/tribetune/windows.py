@@ -95,9 +95,9 @@ def align(run: Run, timeline: Timeline, features: Features, lag_s: float) -> Ali
 
     Notes
     -----
-    Equals resampling to whole seconds by ``numpy.interp`` and shifting by the lag (spec e.6) where onset and lag are
-    whole seconds; elsewhere it keeps the fraction that the reference rounds away. A sample whose value would draw on
-    an invalid volume is invalid.
+    Equals resampling to whole seconds by ``numpy.interp`` and shifting by the lag, as the reference does, where onset
+    and lag are whole seconds; elsewhere it keeps the fraction that the reference rounds away. A sample whose value
+    would draw on an invalid volume is invalid.
     """
     n_samples = n_steps(timeline.duration_s, OUTPUT_HZ)
     if n_steps(features.duration_s, OUTPUT_HZ) != n_samples:

@@ -55,6 +55,7 @@ def test_a_name_that_may_be_meant_is_told(tmp_path):
     assert nearest(tmp_path / "film1.mkv") == " (there is Film_01.mp4)"
     assert nearest(tmp_path / "film_3.mkv") == " (there is old_film-3.mkv)"
     assert nearest(tmp_path / "legacy.TextGrid") == " (there is Legacy.TextGrid)"
+    assert nearest(tmp_path / "film_2_words.tsv") == "", "a film is not meant where its words are missing"
     assert nearest(tmp_path / "film_4.mkv") == "", "another run's file is never meant"
     assert nearest(tmp_path / "no" / "film1.mkv") == ""
 
@@ -110,6 +111,13 @@ def test_scans_in_order_are_runs_from_one(tmp_path):
     assert [one.files.run for one in last] == ["3"]
     with pytest.raises(BoldError, match="sub-1 has no run 4; its runs are 1 to 3"):
         laid_out(layout(tmp_path, "x_{scan}.nii", in_order=3), "1", [{"run": "4"}])
+
+
+def test_more_scans_than_runs_are_not_to_be_fetched(tmp_path):
+    touch(tmp_path, "x_15.nii", "x_16.nii", "w_1.txt")
+    with pytest.raises(BoldError, match="2 runs, expected 1") as caught:
+        laid_out(layout(tmp_path, "x_{scan}.nii", words="w_{run}.txt", in_order=1), "1")
+    assert caught.value.hint.startswith("set data.layout.in_order to 2")
 
 
 @pytest.mark.parametrize(

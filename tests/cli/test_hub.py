@@ -55,6 +55,14 @@ def test_push_pull_verify_and_ls_by_a_labs_own_folder(tribetune, run, tmp_path):
     assert json.loads(verified.stdout)["probe"] == "bitwise"
     (entry,) = json.loads(tribetune("hub", "ls", "--at", tmp_path / "lab", "--json").stdout)["entries"]
     assert (entry["base"], entry["about"]) == ("tribe-toy", "24 min, fsaverage5, readout")
+    name, *lines = tribetune("hub", "ls", "--at", tmp_path / "lab").stdout.splitlines()
+    assert name == entry["name"], "a name is never cut, however long"
+    assert [line.split() for line in lines if line] == [
+        ["adapter,", "folder"],
+        ["base", "tribe-toy"],
+        ["licence", "apache-2.0"],
+        ["about", "24", "min,", "fsaverage5,", "readout"],
+    ]
 
 
 def test_nothing_is_sent_before_the_answer_is_yes(tribetune, run, tmp_path):
@@ -78,6 +86,12 @@ def test_a_push_without_consent_or_licence_is_two_lines(tribetune, run, tmp_path
     assert said in result.stderr
     assert [line.split(":")[0] for line in result.stderr.splitlines()] == ["error", "hint"]
     assert not (tmp_path / "lab").exists()
+
+
+def test_a_licence_is_written_as_the_hub_writes_it(tribetune, run, tmp_path):
+    spelt = ("--consent", "project", "--licence", "Apache-2.0")
+    assert tribetune("hub", "push", run, tmp_path / "lab", *spelt, "--yes").exit_code == 0
+    assert "license: apache-2.0" in tribetune("hub", "card", tmp_path / "lab").stdout
 
 
 def test_a_run_of_several_adapters_asks_for_one(tribetune, run, tmp_path):
@@ -109,5 +123,5 @@ def test_the_card_is_printed(tribetune, run):
 def test_ls_knows_checkpoints_without_the_hub(tribetune):
     result = tribetune("hub", "ls", "--json")
     assert {"tribe-toy", "facebook/tribev2"} <= {entry["name"] for entry in json.loads(result.stdout)["entries"]}
-    assert "The hub is left out" in result.stderr
+    assert "Left out: the hub: " in result.stderr
     assert "tribe-toy" in tribetune("hub", "ls", "toy").stdout

@@ -120,10 +120,11 @@ def _in_order(
         return {run: {**named, "run": run} for run, named in zip(runs, found, strict=True)}, None
     said = ", ".join(named.get("scan", "") for named in found) or "none"
     lacking = ", ".join(filled(pattern, {"scan": scan}) for scan in _lacking(found, expected))
+    many = f"set data.layout.in_order to {len(found)}, or take the files away that are none of its runs"
     error = BoldError(
         f"sub-{subject}: {len(found)} runs, expected {expected}; the scans are {said}; "
         + (f"missing is {lacking}" if lacking else f"files are {pattern}"),
-        hint="fetch it, or set data.layout.in_order if these are the first runs",
+        hint=many if len(found) > expected else "fetch it, or set data.layout.in_order if these are the first runs",
     )
     return runs, error
 
@@ -166,7 +167,7 @@ def _only(pattern: str, values: Values, none: str) -> Path:
         )
     found = [file for file, _ in matching(path)]
     if not found:
-        raise BoldError(f"{none} at {path}{nearest(path)}", hint="fetch it, or mend data.layout")
+        raise BoldError(f"{none} at {path}{nearest(path)}", hint="fetch it, or mend data.layout or data.runs")
     if len(found) > 1:
         raise BoldError(
             f"{none.replace('no ', 'several ', 1)} at {path}: {', '.join(file.name for file in found)}",

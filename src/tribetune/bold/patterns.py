@@ -56,13 +56,21 @@ def read_names(pattern: str, name: str) -> dict[str, str] | None:
 def nearest(path: str | Path) -> str:
     """What to say after a path that is not there: a name beside it that may be the same file's.
 
-    It differs by signs, zeros, its ending, or by what is added; that of another run differs by a number.
+    It differs by signs, zeros or its ending, or with the same ending by what is added; that of another run differs by a
+    number, and the film beside missing words by its ending.
     """
     path = Path(path)
     beside = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
     wanted = _plain(path.name)
-    near = [other.name for other in beside if wanted and (plain := _plain(other.name)) and _within(wanted, plain)]
+    near = [other.name for other in beside if wanted and _may_be(path.name, other.name)]
     return f" (there is {near[0]})" if near else ""
+
+
+def _may_be(wanted: str, there: str) -> bool:
+    """Whether a name is the wanted one written otherwise."""
+    one, other = _plain(wanted), _plain(there)
+    alike = wanted.partition(".")[2].lower() == there.partition(".")[2].lower()
+    return one == other or (alike and bool(other) and _within(one, other))
 
 
 def _plain(name: str) -> list[str]:

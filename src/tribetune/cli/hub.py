@@ -8,7 +8,7 @@ import typer
 from tribetune.cli.command import command
 from tribetune.cli.options import AsJson
 from tribetune.cli.stderr import console, shown_progress
-from tribetune.cli.table import print_json, print_lines
+from tribetune.cli.table import print_entries, print_json
 
 if TYPE_CHECKING:
     from tribetune.share.hub import Shipment
@@ -50,7 +50,7 @@ def push(  # noqa: PLR0913 - one parameter per option of the command line
     from tribetune.share.hub import Terms
     from tribetune.study import hub as study
 
-    terms = Terms(consent, licence, contact, public)
+    terms = Terms(consent, licence.lower(), contact, public)
     revision = study.push(run, target, terms, lambda shipment: _confirmed(shipment, yes), base)
     if revision is None:
         typer.echo("Nothing was sent.", err=True)
@@ -84,13 +84,17 @@ def ls(
         try:
             found += catalogue.offered(query)
         except AdaptationError as error:
-            console().print(f"The hub is left out: {error}.", markup=False)
+            console().print(f"Left out: {error}.", markup=False)
     shown = [entry for entry in found if query.lower() in entry.name.lower()]
     if as_json:
         print_json({"entries": [entry.to_dict() for entry in shown]})
         return
-    columns = ("name", "kind", "where", "base", "licence", "about")
-    print_lines("", columns, [[entry.to_dict()[column] for column in columns] for entry in shown])
+    print_entries({
+        entry.name: {
+            "what": f"{entry.kind}, {entry.where}", "base": entry.base, "licence": entry.licence, "about": entry.about
+        }
+        for entry in shown
+    })  # fmt: skip
 
 
 def verify(where: Where, base: Base = None, as_json: AsJson = False) -> None:

@@ -90,14 +90,17 @@ def print_lines(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def print_entries(entries: Mapping[str, Mapping[str, str]]) -> None:
-    """Print what is too long for columns: a name, below it the first thing said of it, then the others with keys."""
+    """Print what is too long for columns: a name, below it the first thing said of it, then the others with keys.
+
+    What is empty is left out.
+    """
     lines = textwrap.TextWrapper(
         min(shutil.get_terminal_size().columns, WIDE), break_long_words=False, break_on_hyphens=False
     )
     for name, said in entries.items():
         typer.secho(name, bold=True)
-        (_, first), *others = said.items()
-        keys = max(len(key) for key, _ in others) + 2
+        (_, first), *others = [(key, text) for key, text in said.items() if text]
+        keys = max((len(key) for key, _ in others), default=0) + 2
         for key, text in [("", first), *((key.ljust(keys), text) for key, text in others)]:
             lines.initial_indent, lines.subsequent_indent = f"  {key}", " " * (2 + len(key))
             typer.echo(lines.fill(text))

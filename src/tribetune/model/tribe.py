@@ -18,7 +18,7 @@ __all__ = ["Tribe", "TribeConfig"]
 
 
 class Tribe(nn.Module):
-    """The tri-modal encoder: projectors, trunk, low-rank layer and one readout row per subject (spec a).
+    """The tri-modal encoder: projectors, trunk, low-rank layer and one readout row per subject, as TRIBE v2 has them.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Tribe(nn.Module):
         ----------
         features : mapping of str to Tensor of shape (batch, layer, dim, n_steps)
             Per modality, at 2 Hz; (batch, dim, n_steps) for a single layer. An absent key is an absent modality, zeros
-            are a silent one: they differ (spec a.2).
+            are a silent one: they differ.
         subjects : Tensor of shape (batch,), optional
             Readout row of every window; the unseen row when left out.
         n_trs : int

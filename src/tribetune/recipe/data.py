@@ -11,6 +11,7 @@ from tribetune.recipe.section import Fraction, Label, Positive, Section
 Terms = Literal["basic", "power2", "derivatives", "full"]
 
 _SPACES = ("fsaverage5", "subcortex", "fsaverage5+subcortex", "fsLR", "table")
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _PARCELS = re.compile(r"(?!fsaverage|fslr)[a-z][a-z-]*?\d+")
 
 
@@ -95,6 +96,8 @@ class Layout(Section):
     def _has_a_stimulus(self) -> "Layout":
         if bool(self.events) == bool(self.media or self.words):
             raise ValueError("give either `media` or `words` or both, or `events`")
+        if self.events and self.onset_s:
+            raise ValueError("`onset_s` goes with `media` and `words`: `events` has onsets of its own")
         first = self.bold if isinstance(self.bold, str) else self.bold[0]
         if (self.in_order is not None) != ("{scan}" in first):
             raise ValueError("`in_order` goes with {scan} in `bold`")
@@ -241,13 +244,27 @@ class Source(Section):
         faults = [] if len(given) == 1 else ["give `bids`, `files`, `layout` or `tables`, and one of them only"]
         if (self.tables is not None) != (self.space == "table"):
             faults.append("`tables` goes with `space: table`, and `bids`, `files` and `layout` with another space")
-        if isinstance(self.runs, dict) and self.layout is None and self.tables is None:
-            faults.append("`runs` of `bids` and `files` is a list of names")
         if self.tables is not None and self.cleaning != "tribe":
             faults.append(f"`cleaning: {self.cleaning}` needs confounds, and `tables` have none")
         names = [run.run for run in self.files or []]
         twice = sorted({name for name in names if names.count(name) > 1})
-        return [*faults, *(f"two runs of `files` are called {name}" for name in twice)]
+        return [*faults, *self._runs_faults(), *(f"two runs of `files` are called {name}" for name in twice)]
+
+    def _runs_faults(self) -> list[str]:
+        place = self.layout or self.tables
+        if not isinstance(self.runs, dict):
+            return []
+        if place is None:
+            return ["`runs` of `bids` and `files` is a list of names"]
+        # A key that stands nowhere would be passed over, and a misspelt onset shift a run without a word.
+        onset = [] if self.layout and self.layout.events else ["onset_s"]
+        known = sorted({*_PLACEHOLDER.findall(place.model_dump_json()), *onset})
+        unknown = sorted({key for more in self.runs.values() for key in more} - set(known))
+        texts = [name for name, more in self.runs.items() if isinstance(more.get("onset_s"), str)]
+        return [
+            *(f"`runs` says what {key!r} is, and no path has it; there are {', '.join(known)}" for key in unknown),
+            *(f"`onset_s` of run {name} in `runs` is a text, expected seconds" for name in texts),
+        ]
 
     def _space_faults(self) -> list[str]:
         named = self.space not in _SPACES

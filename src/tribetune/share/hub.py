@@ -137,7 +137,7 @@ def check_terms(terms: Terms, facts: Mapping[str, Any]) -> None:
     base_licence = (facts.get("base") or {}).get("licence") or "other"
     if not terms.licence:
         raise AdaptationError("no licence is given", hint=f"--licence {base_licence}, as its base checkpoint's")
-    if "-nc" in base_licence and "-nc" not in terms.licence:
+    if "-nc" in base_licence and "-nc" not in terms.licence.lower():
         raise AdaptationError(
             f"{terms.licence} allows commercial use, the base checkpoint's {base_licence} does not",
             hint=f"--licence {base_licence}",

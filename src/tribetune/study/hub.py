@@ -54,9 +54,9 @@ def push(
 
 
 def card(where: str) -> str:
-    """The card of a run's adapter, or of one that is fetched, made anew from its facts."""
-    folder = Path(where)
-    found = bundle_of(folder) if folder.is_dir() else find_adapter(where)
+    """The card of a run's adapter, or of one in any place, made anew from its facts."""
+    run = Path(where)
+    found = bundle_of(run) if any(run.glob(f"adapter*/{FACTS}")) else find_adapter(where)
     return adapter_card(read_facts(found), where)
 
 
