@@ -30,6 +30,12 @@ def test_what_goes_wrong_in_several_jobs_is_told_at_once_each_thing_once():
     assert caught.value.hint == "fetch them; fetch it"
 
 
+def test_of_many_hints_the_first_is_said_to_be_the_first_ones():
+    with pytest.raises(BoldError, match="4 things are wrong") as caught:
+        together([raising(BoldError(f"no {k}.nii", hint=f"fetch {k}.nii")) for k in range(4)])
+    assert caught.value.hint == "for the first: fetch 0.nii"
+
+
 def test_the_same_fault_of_several_jobs_is_told_as_one_without_a_count():
     with pytest.raises(BoldError, match=r"^no a\.nii$"):
         together([raising(BoldError("no a.nii", hint="fetch it")) for _ in range(3)])

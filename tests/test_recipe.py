@@ -170,6 +170,12 @@ def test_bold_comes_from_many_files_into_many_spaces(recipe_file, tmp_path, over
         ([EVENTS, "data.runs={1: {onset_s: 8}}"], "'onset_s' is, and no path has it; there are run"),
         ([EVENTS, "data.layout.onset_s=8"], "`events` has onsets of its own"),
         (["data.runs={1: {film: a}}"], "is a list of names"),
+        (
+            ["adaptation.method=rigde"],
+            "adaptation.method: 'rigde' is not known, expected one of zero-shot, gain, ridge",
+        ),
+        (["adaptation={}"], "adaptation.method: missing"),
+        (["data.split={test: [4]}"], "data.split.by: missing"),
         (["data.cleaning=icaaroma"], "'compcor'"),
         (["data.thresholds={fd_threshold: 0.2}"], "did you mean 'fd_threshold_mm'"),
         (["data.bids=null", "data.tables.path=x.npz", "data.space=table", "data.cleaning=simple"], "have none"),

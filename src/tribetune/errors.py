@@ -78,7 +78,8 @@ def together(jobs: Iterable[Callable[[], T]]) -> list[T]:
         raise errors[0]
     if errors:
         hints = [*dict.fromkeys(hint for error in errors for hint in error.hint.split("; ") if hint)]
-        several = hints if len(hints) <= _HINTS else hints[:1]  # else each is about one file of many
+        # Of more, each is about one file of many.
+        several = hints if len(hints) <= _HINTS else [f"for the first: {hints[0]}"]
         raise type(errors[0])(f"{len(faults)} things are wrong", hint="; ".join(several), faults=tuple(faults))
     return done
 

@@ -50,7 +50,7 @@ def test_the_ceiling_is_that_of_the_clip(study_folder):
 @pytest.mark.parametrize(
     ("repeats", "told"),
     [
-        ({"1": [150, 190], "9": [20, 60]}, "0 runs are called '9'"),
+        ({"1": [150, 190], "9": [20, 60]}, "no run is called '9'"),
         ({"1": [150, 1900], "3": [20, 60]}, "150 to 1900 s of sub-01_run-1 are not within its stimulus"),
         ({"1": [190, 150], "3": [20, 60]}, "190 to 150 s"),
     ],

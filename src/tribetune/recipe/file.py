@@ -152,9 +152,19 @@ def _fault(kind: type[BaseModel], values: dict[str, Any], fault: dict[str, Any])
         return f"{place}: unknown key" + (f", did you mean {near[0]!r}?" if near else "")
     if fault["type"] == "missing":
         return f"{place}: missing"
+    if fault["type"].startswith("union_tag"):
+        return _choice_fault(place, fault["ctx"])
     got = fault.get("input")
     shown = f", got {got!r}" if isinstance(got, str | int | float | bool) else ""
     return f"{place}: {fault['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def _choice_fault(place: str, told: Mapping[str, str]) -> str:
+    """A section of several kinds, whose kind is not said or not known."""
+    key = f"{place}.{told['discriminator'].strip(chr(39))}"
+    if "tag" not in told:
+        return f"{key}: missing"
+    return f"{key}: {told['tag']!r} is not known, expected one of {told['expected_tags'].replace(chr(39), '')}"
 
 
 def _written_path(values: Any, place: Sequence[str | int]) -> list[str | int]:

@@ -67,7 +67,8 @@ def _repeats(recipe: Recipe, aligned: Sequence[AlignedRun], starts_s: Mapping[st
         named = [run for run in aligned if is_named(run.label, name)]
         if len(named) != 1:
             there = ", ".join(run.label for run in aligned)
-            raise BoldError(f"data.repeats: {len(named)} runs are called {name!r}; there are {there}", hint="mend it")
+            told = f"{len(named)} runs are" if named else "no run is"
+            raise BoldError(f"data.repeats: {told} called {name!r}; there are {there}", hint="mend data.repeats")
         run, start_s = named[0], starts_s[named[0].label]
         span = n_steps(max(0.0, from_s - start_s), OUTPUT_HZ), n_steps(max(0.0, to_s - start_s), OUTPUT_HZ)
         if not 0 <= span[0] < span[1] <= len(run.mask):
