@@ -1,5 +1,7 @@
 """Score against minutes: what a planted curve must give back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,18 @@ def test_the_interval_of_minutes_saved_holds_what_independent_noise_does():
     low, high = minutes_saved(adapter, fir, 1).interval
     # the difference of two errors of 0.001 is 0.0028 at 95 %, which on this slope is a factor of exp(0.14)
     assert (low, high) == pytest.approx((20 * np.exp(-0.14) - 10, 20 * np.exp(0.14) - 10), rel=0.1)
+
+
+def test_the_interval_of_minutes_saved_is_wider_where_blocks_are_few():
+    def width(n_blocks):
+        fir, adapter = (
+            replace(curve(r, spread=0.0005, seed=seed), n_blocks=n_blocks)
+            for seed, r in enumerate((0.01 + 0.02 * np.log(MINUTES), 0.01 + 0.02 * np.log(20.0)))
+        )
+        low, high = minutes_saved(adapter, fir, 1).interval
+        return np.log((10 + high) / (10 + low))
+
+    assert width(4) / width(10_000) == pytest.approx(3.67 / 1.96, rel=0.02)  # Student's t of four, see `widening`
 
 
 def test_where_the_fir_never_gets_there_the_minutes_saved_have_no_end():

@@ -4,7 +4,7 @@ from scipy.signal import lfilter
 from scipy.stats import false_discovery_control, norm
 
 from benchmarks.honesty import false_discoveries, scrubbed, smooth
-from tribetune.evaluate.bootstrap import HeldOut
+from tribetune.evaluate.bootstrap import HeldOut, widening
 from tribetune.evaluate.significance import (
     effective_samples,
     q_values,
@@ -87,9 +87,19 @@ def test_the_smallest_score_is_found_in_four_of_five_cases():
     assert np.isnan(smallest_score(3))
 
 
-def test_the_smallest_difference_is_2_8_standard_errors():
+def test_the_smallest_difference_is_2_8_standard_errors_of_many_blocks():
     draws = np.random.default_rng(0).normal(0.3, 0.01, 20000)
-    assert smallest_difference(draws) == pytest.approx(0.028, rel=0.02)
+    assert smallest_difference(draws, 10_000) == pytest.approx(0.028, rel=0.02)
+    assert np.isnan(smallest_difference(draws, 3))
+
+
+def test_the_smallest_difference_is_found_in_four_of_five_cases_where_blocks_are_few():
+    n, rng = 6, np.random.default_rng(0)
+    spread = np.sqrt((n - 1) / n / n)  # of draws of blocks of unit variance
+    size = smallest_difference(rng.normal(0, spread, 20000), n)
+    blocks = size + rng.standard_normal((4000, n))
+    mean, of_draws = blocks.mean(1), blocks.std(1) / np.sqrt(n)
+    assert np.mean(mean - widening(n) * of_draws > 0) == pytest.approx(0.8, abs=0.04)
 
 
 def test_what_can_be_resolved_is_a_sentence():

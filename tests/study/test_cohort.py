@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from tribetune.adapt.latents import window_latents
 from tribetune.cli.app import build
+from tribetune.cli.cohort import print_cohort
 from tribetune.errors import BoldError
 from tribetune.study import others
 from tribetune.study.adapt import adapt
@@ -65,10 +66,34 @@ def test_means_are_over_subjects_and_differences_are_paired():
     assert found["mean"] == pytest.approx(0.3)
     assert (found["n_subjects"], found["n_positive"]) == (2, 2)
     assert found["delta_zero_shot"]["mean"] == pytest.approx(0.2)
-    assert found["delta_zero_shot"]["interval"] == pytest.approx([0.1, 0.3])
+    # Student's t for two: mean ± 12.71 · 0.1
+    assert found["delta_zero_shot"]["interval"] == pytest.approx([-1.07, 1.47], abs=0.05)
     assert found["delta_fir"]["n_subjects"] == 0
     (alone,) = cohort_rows({"01": subjects["01"]}, seed=0)
     assert np.isnan(alone["interval"]).all()  # one subject says nothing about others
+
+
+def test_few_subjects_who_differ_by_chance_are_rarely_a_win_or_a_loss():
+    deltas = np.random.default_rng(0).standard_normal((300, 3))
+    told = 0
+    for values in deltas:
+        subjects = {
+            str(k): [{"method": "m", "defined": True, "mean_r": 0.1, "mean_r_selected": 0.1, "delta_fir": {"mean": d}}]
+            for k, d in enumerate(values)
+        }
+        low, high = cohort_rows(subjects, seed=0)[0]["delta_fir"]["interval"]
+        told += low > 0 or high < 0
+    assert 0 < told / 300 < 0.1  # 5 %; percentiles of the draws tell it in every fourth case
+
+
+def test_a_cohort_of_one_has_no_interval_and_says_so(tmp_path, capsys):
+    row = {"method": "ridge", "defined": True, "mean_r": 0.3, "mean_r_selected": 0.4, "delta_fir": {"mean": 0.1}}
+    subjects = {"01": [row]}
+    print_cohort(CohortResult(cohort_rows(subjects, seed=0), subjects, {}, tmp_path), as_json=False)
+    told = capsys.readouterr().out
+    assert "0.300 [–]" in told
+    assert "nan" not in told
+    assert "Over one subject ridge is +0.100 mean r from the FIR baseline, of one subject, who says nothing" in told
 
 
 def test_the_others_of_a_cohort_are_read_once_each_and_are_who_they_would_be_alone(folder, tmp_path, monkeypatch):
@@ -105,7 +130,7 @@ def test_a_cohort_is_held_against_other_subjects_too(tmp_path):
             "delta_others": {"mean": delta},
         }
 
-    subjects = {"01": [row(-0.1)], "02": [row(-0.2)]}
+    subjects = {f"{number:02d}": [row(-0.1 - 0.1 * (number % 2))] for number in range(8)}
     result = CohortResult(cohort_rows(subjects, seed=0), subjects, {}, tmp_path)
     assert "is worse than the mean of the other subjects (-0.150 mean r" in cohort_sentence(result, "ridge")
 
@@ -136,7 +161,7 @@ def test_the_command_prints_a_row_per_subject_the_mean_and_a_verdict(folder, tmp
     command = ["adapt", str(folder / "recipe.yaml"), "--subjects", "sub-01,02", "--out", str(tmp_path / "run")]
     shown = CliRunner().invoke(build(), [*command, "--set", RIDGE[0]], env={"COLUMNS": "120"})
     assert shown.exit_code == 0, shown.output
-    for wanted in ("sub-01", "sub-02", "mean", "Over 2 subjects ridge beats zero-shot"):
+    for wanted in ("sub-01", "sub-02", "mean", "Over 2 subjects ridge does not differ reliably from"):
         assert wanted in shown.stdout
     told = json.loads(CliRunner().invoke(build(), [*command, "--set", RIDGE[0], "--json"]).stdout)
     assert yaml.safe_load(json.dumps(told))["rows"][-1]["n_subjects"] == 2

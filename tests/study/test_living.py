@@ -85,6 +85,15 @@ def test_only_a_trained_trunk_can_forget(finished):
     assert ("no reliable change" in lora["told"]) == (low <= 0 <= high)
 
 
+def test_too_little_test_data_to_tell_whether_a_trunk_forgot_is_no_word_of_no_change(study_folder, finished, tmp_path):
+    place = shutil.copytree(finished["lora"].folder / "adapter", tmp_path / "adapter")
+    write_facts(place, {name: value for name, value in read_facts(place).items() if name != "living"})
+    study = prepared(study_folder, "evaluation.bootstrap_block_s=100", "evaluation.uncertainty=false")
+    found = live_with(study, [Lived("lora", {}, place, np.zeros(0))], Silent())["lora"]["forgetting"]
+    assert "too little test data for an interval): nothing can be said of it." in found["told"]
+    assert "nan" not in found["told"]
+
+
 def test_the_same_command_again_finds_the_same(study_folder, finished):
     own = ["adaptation={method: gain}", "evaluation.baselines=[zero-shot]"]
     again = adapt(str(study_folder / "recipe.yaml"), own, finished["gain"].folder)

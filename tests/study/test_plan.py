@@ -138,6 +138,11 @@ def test_too_few_blocks_for_an_interval_are_said_in_words():
     assert "+0.0139 [no interval: too few blocks] mean r for each doubling" in found[1]
 
 
+def test_what_is_at_most_so_many_minutes_has_no_least_that_is_as_many():
+    (told,) = sentences({"zero-shot": Saved(0.0, 2.0, (2.0, 9.0), 10.0, 2.0)}, {}, 10.0, 10.0)
+    assert "at most 2 min saved [95 % interval 0 to 9]" in told
+
+
 def test_the_command_prints_a_row_per_length_and_says_it_in_words(run, planned):
     options = ["--minutes", "2", "--minutes", "5", "--orders", "1", "--more", "10"]
     shown = CliRunner().invoke(build(), ["plan", str(run.folder), *options], env={"COLUMNS": "140"})

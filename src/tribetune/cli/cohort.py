@@ -40,4 +40,6 @@ def _mean(row: dict[str, Any]) -> str:
     if row["mean"] != row["mean"]:
         return "not defined"
     low, high = row["interval"]
+    if low != low:
+        return f"{row['mean']:.3f} [–]"
     return f"{row['mean']:.3f} [{low:.3f}, {high:.3f}]"

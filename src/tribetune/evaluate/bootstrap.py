@@ -157,11 +157,14 @@ def block_interval(value: float, draws: Float[np.ndarray, " draw"], n_blocks: in
     return value - half, value + half
 
 
-def widening(n_blocks: int) -> float:
-    """By how much half of a 95 % interval is more than the standard deviation of draws of so many blocks."""
+def widening(n_blocks: int, below: float = 0.975) -> float:
+    """By how much half of a 95 % interval is more than the standard deviation of draws of so many blocks.
+
+    ``below`` is the probability of lying below its upper end; the blocks may be subjects.
+    """
     from scipy.special import stdtrit
 
-    return float(stdtrit(n_blocks - 1, 0.975) * np.sqrt(n_blocks / (n_blocks - 1)))
+    return float(stdtrit(n_blocks - 1, below) * np.sqrt(n_blocks / (n_blocks - 1)))
 
 
 def zscore_by_run(values: Float[np.ndarray, "time output"], labels: np.ndarray) -> Float[np.ndarray, "time output"]:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from tribetune.evaluate.bootstrap import Bootstrap, Estimate, block_interval
+from tribetune.evaluate.bootstrap import FEWEST_BLOCKS, Bootstrap, Estimate, block_interval, widening
 
 _TAILS = (0.025, 0.975)
+
+_OF_MANY = 1.96
+"""Standard deviations from the middle to the tails of draws."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,8 @@ def minutes_saved(curve: Curve, fir: Curve, length: int, *, spent: float | None 
     """The FIR's minutes for a method's score at one length, less the method's own.
 
     The FIR's curve is taken as straight in log(minutes) between its lengths, and never beyond them. From the method's
-    own length on, the first place where the FIR reaches the score counts.
+    own length on, the first place where the FIR reaches the score counts. Draws are spread as far from their curve as
+    `block_interval` asks for so many blocks, and their percentiles taken.
 
     Parameters
     ----------
@@ -160,7 +164,7 @@ def minutes_saved(curve: Curve, fir: Curve, length: int, *, spent: float | None 
     own = float(curve.minutes[length]) if spent is None else spent
     minutes = fir.minutes[first:]
     needed = _reached(curve.r[None, length], fir.r[None, first:], minutes)[0]
-    drawn = np.sort(_reached(curve.draws[:, length], fir.draws[:, first:], minutes) - own)
+    drawn = np.sort(_reached(_spread(curve)[:, length], _spread(fir)[:, first:], minutes) - own)
     low, high = (float(drawn[round(tail * (len(drawn) - 1))]) for tail in _TAILS)
     none = curve.r[length] <= fir.r[first] if spent is None else False
     return Saved(own, float("nan") if none else float(needed), (low, high), float(minutes[-1]), float(minutes[0]))
@@ -188,6 +192,12 @@ def estimate(value: float, draws: Float[np.ndarray, " draw"], n_outputs: int, n_
 def plain(found: Estimate) -> Mapping[str, float | list[float] | int]:
     """An estimate as plain values."""
     return {"mean": found.mean, "interval": list(found.interval), "n_outputs": found.n_outputs}
+
+
+def _spread(curve: Curve) -> Float[np.ndarray, "draw length"]:
+    """Draws whose percentiles are ends of the interval of a mean of so few blocks."""
+    wider = widening(curve.n_blocks) / _OF_MANY if curve.n_blocks >= FEWEST_BLOCKS else 1.0
+    return curve.r + wider * (curve.draws - curve.r)
 
 
 def _reached(

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.special import ndtri
 
 from tribetune.autocorrelation import inflation
-from tribetune.evaluate.bootstrap import HeldOut
+from tribetune.evaluate.bootstrap import FEWEST_BLOCKS, HeldOut, widening
 
 LEVEL = 0.05
 """Of every test."""
@@ -77,9 +77,15 @@ def smallest_score(n_effective: float) -> float:
     return float(np.tanh((ndtri(1 - LEVEL / 2) + ndtri(POWER)) / np.sqrt(n_effective - 3)))
 
 
-def smallest_difference(draws: Float[np.ndarray, " draw"]) -> float:
-    """Difference of mean r that a two-sided test at 5 % finds in four of five cases, from its bootstrap draws."""
-    return float((ndtri(1 - LEVEL / 2) + ndtri(POWER)) * np.std(draws, ddof=1))
+def smallest_difference(draws: Float[np.ndarray, " draw"], n_blocks: int) -> float:
+    """Difference of mean r that a two-sided test at 5 % finds in four of five cases, from its bootstrap draws.
+
+    The test is whether `block_interval` of so many blocks excludes zero; NaN where there are too few for one.
+    """
+    if n_blocks < FEWEST_BLOCKS:
+        return float("nan")
+    beyond = widening(n_blocks) + widening(n_blocks, POWER)
+    return float(beyond * np.std(draws, ddof=1))
 
 
 def resolution(minutes: float, n_effective: float, method: str, differences: Mapping[str, float]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tribetune.errors import AdaptationError, BoldError, SpaceError, StimulusError
+from tribetune.evaluate.bootstrap import widening
 from tribetune.evaluate.table import PAIRED, delta_key
 from tribetune.files import write_json
 from tribetune.progress import Progress, Silent
@@ -126,13 +127,17 @@ def cohort_rows(subjects: Mapping[str, Sequence[Mapping[str, Any]]], seed: int) 
 
 
 def _over_subjects(values: Sequence[float], seed: int) -> dict[str, Any]:
-    """Mean, bootstrap interval over subjects (NaN for fewer than two), how many there are and how many are positive."""
+    """Mean, bootstrap interval over subjects (NaN for fewer than two), how many there are and how many are positive.
+
+    As wide as Student's t asks: of two subjects who differ by chance alone, half agree in sign.
+    """
     known = np.array([value for value in values if value == value])
+    mean = float(known.mean()) if len(known) else float("nan")
     interval = [float("nan")] * 2
     if len(known) > 1:
         draws = np.random.default_rng(seed).choice(known, (_DRAWS, len(known))).mean(1)
-        interval = np.percentile(draws, [2.5, 97.5]).tolist()
-    mean = float(known.mean()) if len(known) else float("nan")
+        half = widening(len(known)) * float(np.std(draws, ddof=1))  # percentiles of few subjects are too narrow
+        interval = [mean - half, mean + half]
     return {"mean": mean, "interval": interval, "n_subjects": len(known), "n_positive": int((known > 0).sum())}
 
 
@@ -151,9 +156,13 @@ def cohort_sentence(result: CohortResult, method: str) -> str:
         if not apart["n_subjects"]:
             continue
         low, high = apart["interval"]
+        if low != low:
+            parts.append(f"is {apart['mean']:+.3f} mean r from {called}, of one subject, who says nothing about others")
+            continue
         verb = "beats" if low > 0 else "is worse than" if high < 0 else "does not differ reliably from"
         parts.append(
             f"{verb} {called} ({apart['mean']:+.3f} mean r, 95 % interval over subjects {low:+.3f} to {high:+.3f},"
             f" positive in {apart['n_positive']} of {apart['n_subjects']})"
         )
-    return f"Over {row['n_subjects']} subjects {method} {' and '.join(parts)}." if parts else ""
+    of = f"{row['n_subjects']} subjects" if row["n_subjects"] != 1 else "one subject"
+    return f"Over {of} {method} {' and '.join(parts)}." if parts else ""

@@ -162,9 +162,8 @@ def _notes(found: Evaluation, clock: Clock, bootstrap: Bootstrap, adapted: Seque
     notes = [_ceiling_note(found.ceiling, found.parcels), *_control_notes(found)]
     main = adapted[0] if adapted else next(iter(found.assessed))
     others = [name for name in BASELINES if name in bootstrap.scores and name != main]
-    apart = {
-        name: smallest_difference(bootstrap.draws[main][:, ALL] - bootstrap.draws[name][:, ALL]) for name in others
-    }
+    draws = {name: bootstrap.draws[main][:, ALL] - bootstrap.draws[name][:, ALL] for name in others}
+    apart = {name: smallest_difference(values, bootstrap.n_blocks) for name, values in draws.items()}
     minutes = len(clock.held_out.runs) * clock.step_s / 60
     return [*notes, resolution(minutes, found.effective(main), main, apart)]
 

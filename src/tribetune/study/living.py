@@ -111,10 +111,12 @@ def _forgetting(study: Prepared, method: str, adapter: Adapter) -> dict[str, Any
     outcome = (
         "it scores lower: the trunk forgot" if high < 0 else "it scores higher" if low > 0 else "no reliable change"
     )
+    interval = f"95 % interval {low:+.4f} to {high:+.4f}"
+    if low != low:
+        outcome, interval = "nothing can be said of it", "too little test data for an interval"
     told = (
         f"{method}: read through the adapted trunk, the unseen row has a mean r of {scores['after'].mean:.3f} on the"
-        f" test, before {scores['before'].mean:.3f} ({apart.mean:+.4f}, 95 % interval {low:+.4f} to {high:+.4f}):"
-        f" {outcome}."
+        f" test, before {scores['before'].mean:.3f} ({apart.mean:+.4f}, {interval}): {outcome}."
     )
     return {"changed": True, "before": asdict(scores["before"]), "after": asdict(scores["after"]),
             "difference": asdict(apart), "told": told}  # fmt: skip

@@ -17,7 +17,9 @@ def saved_sentence(method: str, saved: Saved) -> str:
     name = NAMES.get(method, method)
     how = f"{name} with {saved.spent:.3g} min" if saved.spent else f"{name}, without any scanning,"
     known = low == low and high == high
-    interval = f"[95 % interval {_minutes(low, saved)} to {_minutes(high, saved)}]" if known else f"[{_NO_INTERVAL}]"
+    # what the FIR needs less than its shortest length for is nowhere between it and zero
+    least = "0" if not saved.spent and low <= saved.shortest else _minutes(low, saved)
+    interval = f"[95 % interval {least} to {_minutes(high, saved)}]" if known else f"[{_NO_INTERVAL}]"
     if saved.needed != saved.needed:
         return f"{how} scores no more than the FIR does with as many: no minutes are saved {interval}."
     if saved.needed == float("inf"):
