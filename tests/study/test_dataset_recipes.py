@@ -139,6 +139,13 @@ def test_a_run_has_its_stimulus_when_it_was_shown(dataset, monkeypatch):
         assert {event.file.name for event in runs[label].events if event.file} == shown
 
 
+def test_another_subject_is_told_whose_tables_there_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    miniature("lebel2023").make(tmp_path / home("lebel2023"))
+    with pytest.raises(TribetuneError, match=r"7 of 7 runs are not there; there are tables of UTS01: no table at"):
+        check(str(shipped_recipes()["lebel2023"]), (*overrides("lebel2023"), "data.subject=UTS09"))
+
+
 def test_what_is_missing_broken_or_of_another_run_is_told_together(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / home("petit-prince")

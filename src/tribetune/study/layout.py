@@ -12,6 +12,8 @@ from tribetune.recipe.data import Source
 
 _KEYS = {"ses": "session", "task": "task", "run": "run"}
 _ONSET = "onset_s"
+_LISTED = 8
+"""Subjects that an error names before it stops."""
 
 
 def table_spec(data: Source) -> TableSpec:
@@ -59,6 +61,12 @@ def find_table_runs(data: Source, subject: str) -> tuple[list[str], dict[str, st
     lacking = [asked for asked in given if not any(is_named(label, asked) for label in labels.values())]
     told = {asked: _no_table(spec, {"subject": subject, **_named(asked, spec.path)}) for asked in lacking}
     return [name for name in there if not given or any(is_named(labels[name], asked) for asked in given)], told
+
+
+def others_in_tables(data: Source, subject: str) -> str:
+    """What to say of a subject without any table: whose are there."""
+    labels = {named["subject"] for _, named in matching(table_spec(data).path) if "subject" in named}
+    return f"; there are tables of {', '.join(sorted(labels)[:_LISTED])}" if labels and subject not in labels else ""
 
 
 def stimulus_file(folder: Path, pattern: str, values: Values, what: str) -> Path | None:

@@ -23,7 +23,7 @@ from tribetune.recipe.data import Data
 from tribetune.stimulus.events import Shown, check_on_run, check_shown
 from tribetune.stimulus.timeline import Timeline, timeline_of_events
 from tribetune.study.bold import Reader, find_files, stimuli_of
-from tribetune.study.layout import find_table_runs, laid_out, onset_s, table_spec
+from tribetune.study.layout import find_table_runs, laid_out, onset_s, others_in_tables, table_spec
 from tribetune.study.stimuli import shown_timeline, table_stimulus
 from tribetune.windows import AlignedRun, align
 
@@ -143,6 +143,7 @@ def _table_runs(data: Data, notes: list[str] | None) -> list[StudyRun]:
     jobs: list[Callable] = [lambda name=name: runs.append(_table_run(data, name)) for name in names]
     if lacking:
         heading = f"sub-{data.subject}: {len(lacking)} of {len(data.runs)} runs are not there"
+        heading += others_in_tables(data, data.subject)
         faults = tuple(dict.fromkeys(lacking.values()))
         jobs.append(refusing(BoldError(heading, hint="fetch them, or mend data.tables or data.runs", faults=faults)))
         jobs += [lambda asked=asked: table_stimulus(data, asked) for asked in lacking]
