@@ -10,6 +10,8 @@ import pytest
 from tribetune.errors import TribetuneError
 from tribetune.recipe.file import read_any_recipe
 from tribetune.shipped import shipped_recipes
+from tribetune.simulate.cohort import simulate
+from tribetune.simulate.settings import CohortSettings
 from tribetune.study.check import check
 from tribetune.study.runs import study_runs
 
@@ -137,6 +139,23 @@ def test_a_run_has_its_stimulus_when_it_was_shown(dataset, monkeypatch):
     for label, (start_s, shown) in miniature(name).SHOWN_AT.items():
         assert runs[label].start_s == start_s
         assert {event.file.name for event in runs[label].events if event.file} == shown
+
+
+def test_in_bids_what_is_missing_in_every_run_is_told_together(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    simulate(tmp_path / "study", CohortSettings(runs=3, minutes=0.25, seed=5))
+    gone = [
+        next((tmp_path / "study").rglob(name))
+        for name in ("sub-01_task-movie_run-1_events.tsv", "film-02.mp4", "*run-3_hemi-R*bold.func.gii")
+    ]
+    for path in gone:
+        path.unlink()
+    with pytest.raises(TribetuneError) as caught:
+        check(str(shipped_recipes()["lora-one-hour"]), ("data.bids=study", "data.runs=[1, 2, 3, 4]"))
+    wanted = ("run-4_hemi-L", "run-4_hemi-R", "run-1_events.tsv", "film-02.mp4", "run-3: hemisphere R is missing")
+    assert len(caught.value.faults) == len(wanted)
+    for name in wanted:
+        assert sum(name in fault for fault in caught.value.faults) == 1, name
 
 
 def test_another_subject_is_told_whose_tables_there_are(tmp_path, monkeypatch):

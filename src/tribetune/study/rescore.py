@@ -114,8 +114,6 @@ def rescore(path: Path, verify: bool = False, progress: Progress | None = None) 
     """
     progress = progress or Silent()
     told = read_fingerprint(path)
-    if "methods" not in told:
-        raise RecipeError(f"{path} holds a group prediction, no run of adapt", hint="run `tribetune group` again")
     stored = _stored(path)
     recipe = _recipe(path, told)
     progress.step("Reading checkpoint, BOLD and stimuli")

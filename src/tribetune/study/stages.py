@@ -129,17 +129,25 @@ def check_run(path: Path, fingerprint: Mapping[str, Any]) -> None:
 
 
 def read_fingerprint(path: Path) -> dict[str, Any]:
-    """What a run was begun with.
+    """What a run of adapt was begun with.
 
     Raises
     ------
     RecipeError
-        If the folder holds no run.
+        If the folder holds none.
     """
     marker = _marker(path)
     if not marker.is_file():
-        raise RecipeError(f"{path} holds no run of tribetune adapt", hint="give the folder that adapt printed")
-    return json.loads(marker.read_text(encoding="utf-8"))
+        own = next((marker.parent.parent for marker in sorted(path.glob("sub-*/stages/fingerprint.json"))), None)
+        what = "the runs of a cohort" if own else "no run of tribetune adapt"
+        hint = f"give one subject's: {own}" if own else "give the folder that adapt printed"
+        raise RecipeError(f"{path} holds {what}", hint=hint)
+    told = json.loads(marker.read_text(encoding="utf-8"))
+    if "methods" not in told:
+        if "subjects" in told:
+            raise RecipeError(f"{path} holds a group prediction, no run of adapt", hint="run `tribetune group` again")
+        raise RecipeError(f"{path} holds a plan, no run of adapt", hint=f"give the run's folder: {path.parent}")
+    return told
 
 
 def _marker(path: Path) -> Path:

@@ -26,9 +26,11 @@ _ROUNDING = 1e-5
 _ALLOWED = (
     (r"(^|_)(p|q)$", 0.005, 0.05),  # a draw as good as the score
     (r"^selected$", 0.0, 0.02),  # share of outputs chosen otherwise
-    (r"n_significant$", 0.0, 20.0),
+    (r"n_(significant|ceiling|normalised)$", 0.0, 20.0),
     (r"n_effective$", 0.01, 10.0),
-    (r"(normalised|median_percentile|top_1)$", 0.001, 5.0),
+    (r"median_percentile$", 0.001, 5.0),
+    (r"top_1$", 0.001, 0.5),
+    (r"normalised$", 0.001, 0.05),  # r as a share of a small ceiling
     (r"_r2$", _ROUNDING, 10 * R_TOLERANCE),
     (r"mean_r$", 0.0, MEAN_TOLERANCE),
     (r"(interval|null_95|ceiling|low|high|delta|unique|shared|contribution|selected|_r_)", _ROUNDING, R_TOLERANCE),
