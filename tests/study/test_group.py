@@ -116,7 +116,7 @@ def test_a_subject_who_saw_something_else_or_lacks_a_run_is_left_out_and_named(c
     assert any(line.startswith("left out: sub-04") for line in lines)
     one = predict_group(str(folder / "recipe.yaml"), [*own, "data.runs=[1]"], tmp_path / "first")
     assert one.subjects == list(SUBJECTS)
-    with pytest.raises(BoldError, match="1 subject of 2 can be used"):
+    with pytest.raises(BoldError, match="1 of 2 subjects can be used"):
         predict_group(str(folder / "recipe.yaml"), [*own, "data.subjects=['01', '02']"], tmp_path / "two")
 
 

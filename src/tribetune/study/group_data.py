@@ -98,7 +98,7 @@ def _of_one_stimulus(readable: dict[str, Runs], left_out: dict[str, str]) -> dic
     kept = {label: runs for label, runs in readable.items() if label not in left_out}
     if len(kept) < 2:
         raise BoldError(
-            f"{len(kept)} subject of {len(kept) + len(left_out)} can be used, expected at least two",
+            f"{len(kept)} of {len(kept) + len(left_out)} subjects can be used, expected at least two",
             hint="tribetune bold ls RECIPE, or name data.runs that all have",
             faults=[f"sub-{label}: {reason}" for label, reason in left_out.items()],
         )
