@@ -59,6 +59,19 @@ def find_runs(
         If nothing matches (the message lists what is there), a hemisphere is missing, two sets of files have the name
         of one run, or two sidecars disagree on the repetition time.
     """
+    return together([job for _, job in find_each_run(bids, subject, task, space, session, kinds)])
+
+
+def find_each_run(
+    bids: Path, subject: str, task: str, space: str, session: str = "", kinds: Collection[str] = KINDS
+) -> list[tuple[RunFiles, Callable[[], RunFiles]]]:
+    """As `find_runs`, each run with what was found of it, and to be called for its files, see `together`.
+
+    Raises
+    ------
+    BoldError
+        If nothing matches; a run, when called: if it is not whole, or not the only one of its name.
+    """
     bids, subject = Path(bids), _bare(subject, "sub")
     asked = {"task": _bare(task, "task"), **({"ses": _bare(session, "ses")} if session else {})}
     found = _files(bids, subject)
@@ -70,8 +83,7 @@ def find_runs(
     runs = _grouped(chosen, bids)
     _tell_left_out(runs, [path for path in of_task if any(fits(path) for fits in wanted)])
     named = {label: [files for files in runs if files.label == label] for label in (files.label for files in runs)}
-    together([lambda files=files: _check(files, named[files.label]) for files in runs])
-    return together([lambda files=files: replace(files, t_r=sidecar_t_r(files)) for files in runs])
+    return [(files, lambda files=files: _checked(files, named[files.label])) for files in runs]
 
 
 def list_runs(bids: Path, subject: str = "", task: str = "", space: str = "") -> list[RunFiles]:
@@ -172,8 +184,8 @@ def _run_files(bold: Sequence[Path], roots: Sequence[Path]) -> RunFiles:
     )
 
 
-def _check(files: RunFiles, of_one_name: Sequence[RunFiles]) -> None:
-    """Refuse two sets of files of one name, and a run without exactly its two hemispheres."""
+def _checked(files: RunFiles, of_one_name: Sequence[RunFiles]) -> RunFiles:
+    """With its repetition time; refuse two sets of files of one name, and a run without exactly its two hemispheres."""
     if len(of_one_name) > 1:
         named = ", ".join(str(other.bold[0]) for other in of_one_name[:_LISTED])
         raise BoldError(
@@ -189,6 +201,7 @@ def _check(files: RunFiles, of_one_name: Sequence[RunFiles]) -> None:
                 else f"{files.label}: hemisphere {side} is missing beside {files.bold[0].name}",
                 hint=f"expected the same name once with hemi-{side} in {files.bold[0].parent}",
             )
+    return replace(files, t_r=sidecar_t_r(files))
 
 
 def _tell_left_out(runs: Sequence[RunFiles], usable: Sequence[Path]) -> None:

@@ -1,7 +1,7 @@
 """A subject's runs as a recipe wants them: found, read, projected, averaged in parcels, cleaned and kept."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -16,7 +16,7 @@ from tribetune.bold.bids_names import entities
 from tribetune.bold.cache import kept_run, key_of
 from tribetune.bold.clean import clean, describe
 from tribetune.bold.confounds import Thresholds
-from tribetune.bold.find import find_runs
+from tribetune.bold.find import find_each_run
 from tribetune.bold.images import open_volume, volume_t_r
 from tribetune.bold.label_files import read_names
 from tribetune.bold.parcellation import Parcellation, parcels_of_image, read_parcellation
@@ -57,23 +57,25 @@ def find_files(data: Data) -> list[Callable[[], RunFiles]]:
         If there are none, or those of a dataset contradict each other.
     """
     names, runs = [str(name) for name in data.runs], list[tuple[str, Callable[[], RunFiles]]]()
+    like: tuple[Path, ...] = ()
     if data.files is not None:
         labels = [run_label(data.subject, data.session, data.task, run.run) for run in data.files]
         runs += [(label, partial(files_of, data, run)) for label, run in zip(labels, data.files, strict=True)]
     else:
-        found = find_runs(Path(str(data.bids)), data.subject, data.task, _source(data), data.session)
-        runs += [(files.label, lambda files=files: files) for files in found]
+        found = find_each_run(Path(str(data.bids)), data.subject, data.task, _source(data), data.session)
+        runs += [(files.label, job) for files, job in found]
+        like = found[0][0].bold
     jobs = [job for label, job in runs if not names or any(is_named(label, name) for name in names)]
     lacking = [name for name in names if not any(is_named(label, name) for label, _ in runs)]
     if lacking:
-        told = [path for name in lacking for path in _expected(data, name, runs[0][1])]
+        told = [path for name in lacking for path in _expected(name, like)]
         heading = f"sub-{data.subject}: {len(lacking)} of {len(names)} runs are not there"
         jobs.insert(0, refusing(BoldError(heading, hint="fetch them, or mend data.runs", faults=told)))
     return jobs
 
 
 def _source(data: Data) -> str:
-    """The space of the files that the recipe's space is made from, as `find_runs` takes it."""
+    """The space of the files that the recipe's space is made from, as `find_each_run` takes it."""
     if data.volume.source or data.parcellation is None:
         return data.volume.source or data.space
     return SUBCORTEX.name if data.parcellation.of_volumes else FSAVERAGE5.name  # the first: any volume will do
@@ -241,13 +243,13 @@ class Reader:
         return run
 
 
-def _expected(data: Data, name: str, like: Callable[[], RunFiles]) -> Iterator[str]:
+def _expected(name: str, like: Sequence[Path]) -> Iterator[str]:
     """The files that a run of a dataset would have, by the names of another run's."""
-    if data.files is not None:
+    if not like:
         yield f"no run {name} in data.files"
         return
     asked = entities_said(name) or {"run": name}
-    for path in like().bold:
+    for path in like:
         said, text = entities(path), str(path)
         for key, value in asked.items():
             old = said.get(key, "")
