@@ -9,11 +9,12 @@ from typer.testing import CliRunner
 from tribetune.adapt.latents import window_latents
 from tribetune.cli.app import build
 from tribetune.cli.cohort import print_cohort
-from tribetune.errors import BoldError
+from tribetune.errors import BoldError, RecipeError
 from tribetune.study import others
 from tribetune.study.adapt import adapt
 from tribetune.study.cohort import CohortResult, adapt_cohort, cohort_rows, cohort_sentence
 from tribetune.study.others import _of_subject as of_subject
+from tribetune.study.rescore import rescore
 
 RIDGE = ["adaptation={method: ridge}"]
 
@@ -51,6 +52,9 @@ def test_every_subject_gets_what_he_would_get_alone_and_the_trunk_runs_once_per_
     assert [row["mean"] for row in saved["rows"]] == [row["mean"] for row in result.rows]
     again = adapt_cohort(str(folder / "recipe.yaml"), RIDGE, "all", tmp_path / "all")
     assert str(again.rows) == str(result.rows)  # there are NaNs
+    with pytest.raises(RecipeError, match="holds the runs of a cohort") as refused:
+        rescore(tmp_path / "all")
+    assert refused.value.hint == f"give one subject's: {tmp_path / 'all' / 'sub-01'}"
 
 
 def test_means_are_over_subjects_and_differences_are_paired():

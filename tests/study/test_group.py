@@ -20,6 +20,7 @@ from tribetune.simulate.settings import CohortSettings
 from tribetune.stimulus.words import read_words
 from tribetune.study.check import check
 from tribetune.study.group import predict_group
+from tribetune.study.plan import run_recipe
 from tribetune.study.rescore import rescore
 
 SUBJECTS = ("01", "02", "03", "04")
@@ -152,6 +153,8 @@ def test_a_group_prediction_is_no_run_to_score_again(cohort, tmp_path):
     run(cohort, tmp_path / "run", "data.runs=[1]")
     with pytest.raises(RecipeError, match="group prediction"):
         rescore(tmp_path / "run")
+    with pytest.raises(RecipeError, match="group prediction"):
+        run_recipe(tmp_path / "run")
     again = run(cohort, tmp_path / "run", "data.runs=[1]")  # the same command again
     assert again.scores.n_subjects == 4
     with pytest.raises(RecipeError, match="another study"):

@@ -163,6 +163,12 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         plan(tmp_path, OPTIONS, Silent())
 
 
+def test_the_plan_of_a_run_is_no_run(run, planned):
+    with pytest.raises(RecipeError, match="holds a plan") as refused:
+        plan(run.folder / "plan", OPTIONS, Silent())
+    assert refused.value.hint == f"give the run's folder: {run.folder}"
+
+
 @pytest.fixture
 def copied(run, tmp_path):
     """The run without its plan."""

@@ -229,3 +229,14 @@ def test_the_command_prints_the_table_again(done):
     shown = CliRunner().invoke(build(), ["evaluate", str(folder)])
     assert shown.exit_code == 2
     assert "hint:" in shown.stderr
+
+
+def test_shares_may_differ_as_shares_do_and_counts_as_counts():
+    def beyond(name, size):
+        key = ("scores.json", f"ridge: {name}")
+        (told,) = differences({key: np.asarray(size)}, {key: np.asarray(0.0)}, remade=True)
+        return told.size > told.allowed
+
+    assert (beyond("normalised", 0.02), beyond("normalised", 0.2)) == (False, True)
+    assert (beyond("retrieval_top_1", 0.4), beyond("retrieval_top_1", 0.6)) == (False, True)
+    assert (beyond("n_ceiling", 3), beyond("n_ceiling", 30)) == (False, True)  # an interval that ends next to zero
