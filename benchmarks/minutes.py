@@ -45,8 +45,10 @@ LENGTHS = (5, 10, 20, 40, 60)
 """Calibration minutes, chronological."""
 
 CLOSED = ("zero-shot", "gain", "ridge", "low-rank", "readout")
-TRUNK = ("lora", "ladder")
-"""Measured on the first subject of every seed; the ladder has LoRA for its last rung."""
+PIECES = {"trunk": ("lora", "ladder"), "full": ("full",)}
+"""Measured on the first subject of every seed, with a file for each; the ladder has LoRA for its last rung."""
+
+TRUNK = tuple(method for methods in PIECES.values() for method in methods)
 
 NOISE, NOISE_LENGTHS = "noise", (10, 60)
 """A subject whose BOLD is the first one's with random phases: the same spectra and covariance, no stimulus."""
@@ -97,7 +99,7 @@ def measure(seeds: Sequence[int] = SEEDS, root: Path = ROOT) -> list[dict[str, A
     for seed in seeds:
         for figure in _trunk(seed, root):
             before = found.get((seed, figure["subject"], figure["minutes"]), {})
-            both = {of: {**before.get(of, {}), **figure[of]} for of in figure.keys() & {"all", "selected"}}
+            both = {of: {**before.get(of, {}), **figure[of]} for of in figure.keys() & {"all", "selected", "seconds"}}
             found[seed, figure["subject"], figure["minutes"]] = {**before, **figure, **both}
         shutil.rmtree(root / str(seed), ignore_errors=True)
     return list(found.values())
@@ -117,10 +119,11 @@ def _closed(seed: int, root: Path) -> Iterator[dict[str, Any]]:
 
 
 def _trunk(seed: int, root: Path) -> Iterator[dict[str, Any]]:
-    """LoRA and the ladder for one subject of a seed, and the ladder on noise."""
+    """The methods that train the trunk, and the ladder, for one subject of a seed, and the ladder on noise."""
     people: list[Subject] = []
-    for name, minutes in [("01", minutes) for minutes in LENGTHS] + [(NOISE, minutes) for minutes in NOISE_LENGTHS]:
-        path = root / f"{seed}_sub-{name}_{minutes}min_trunk.json"
+    tasks = [("01", minutes, piece) for piece in PIECES for minutes in LENGTHS]
+    for name, minutes, piece in tasks + [(NOISE, minutes, "trunk") for minutes in NOISE_LENGTHS]:
+        path = root / f"{seed}_sub-{name}_{minutes}min_{piece}.json"
         if not path.is_file():
             people = people or read_cohort(root / str(seed), seed, _names()[:1])
             if name == NOISE:
@@ -128,7 +131,8 @@ def _trunk(seed: int, root: Path) -> Iterator[dict[str, Any]]:
                 made = noise_figures(replace(people[0], name=NOISE, study=noise), minutes)
             else:
                 kept = json.loads((root / f"{seed}_sub-{name}_{minutes}min.json").read_text())
-                made = trunk_figures(people[0], minutes, np.array(kept["outputs"]), np.array(kept["chosen"]))
+                places = np.array(kept["outputs"]), np.array(kept["chosen"])
+                made = trunk_figures(people[0], minutes, PIECES[piece], *places)
             _write(path, seed, made)
         yield json.loads(path.read_text())
 
@@ -194,10 +198,12 @@ def closed_figures(subject: Subject, minutes: int, linear: Mapping[str, np.ndarr
     }
 
 
-def trunk_figures(subject: Subject, minutes: int, outputs: np.ndarray, chosen: np.ndarray) -> dict[str, Any]:
-    """As `closed_figures`, over the same outputs, for LoRA and the ladder."""
-    found, seconds, kept = _scored(subject.base, subject.at(minutes), TRUNK)
-    told = {"subject": subject.name, "minutes": minutes, "seconds": seconds, "kept": kept}
+def trunk_figures(
+    subject: Subject, minutes: int, methods: Sequence[str], outputs: np.ndarray, chosen: np.ndarray
+) -> dict[str, Any]:
+    """As `closed_figures`, over the same outputs, for other methods."""
+    found, seconds, kept = _scored(subject.base, subject.at(minutes), methods)
+    told = {"subject": subject.name, "minutes": minutes, "seconds": seconds} | ({"kept": kept} if kept else {})
     return {**told, "all": _means(found, outputs), "selected": _means(found, chosen)}
 
 

@@ -23,7 +23,7 @@ def tables(figures: Figures) -> list[str]:
     lines = [
         f"Share of the ideal score (the planted signal's own r) that the mean r reaches on a test run of"
         f" {RUN_MINUTES:g} min [95 % bootstrap interval over subjects]. {len(subjects)} subjects, {SUBJECTS} for each"
-        f" of {len(seeds)} seeds; {' and '.join(TRUNK)}: the first of each seed, {len(first)} (the second"
+        f" of {len(seeds)} seeds; {', '.join(TRUNK)}: the first of each seed, {len(first)} (the second"
         f" count of a row: not the same subjects as in the other columns). All is fitted to and"
         f" scored on the same random {len(SAMPLE):,} of {N_OUTPUTS:,} vertices."
     ]

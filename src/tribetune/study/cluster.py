@@ -24,7 +24,7 @@ _POLL_S = 1.0
 _GRACE_S = 30.0
 """A job that left the queue may be this long before its result is seen through a network file system."""
 
-_FAREWELL_S = 5.0
+_FAREWELL_S = 20.0
 """How long cancelled processes of this machine are waited for."""
 
 _WARNING_S = 300
