@@ -168,6 +168,7 @@ def test_the_command_names_r_group_n_and_never_calls_individual_r_so(cohort, tmp
     assert shown.exit_code == 0, shown.stderr
     for wanted in ("N = 4 subjects", "R_group", "median subject", "individual r (no R_group)", "curve.png"):
         assert wanted in shown.stdout
+    assert "With fewer than 5 subjects these intervals are too narrow" in shown.stdout
     shown = CliRunner().invoke(
         build(), ["group", str(cohort / "recipe.yaml"), "--out", str(tmp_path / "run"), "--json"]
     )
