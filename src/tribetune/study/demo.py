@@ -20,8 +20,11 @@ SEED = 33
 TEST_RUN = 4
 """Held out."""
 
+MINUTES = 8.0
+"""Of each of the four runs."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class DemoResult(AdaptResult):
     """What the demo came to.
 
@@ -37,8 +40,8 @@ class DemoResult(AdaptResult):
     ideal: float
 
 
-def demo(out: Path, progress: Progress | None = None, seed: int = SEED) -> DemoResult:
-    """Simulate a subject (4 runs × 8 min), adapt the shipped checkpoint by readout and LoRA, score on run 4, draw.
+def demo(out: Path, progress: Progress | None = None, seed: int = SEED, minutes: float = MINUTES) -> DemoResult:
+    """Simulate a subject (4 runs), adapt the shipped checkpoint by readout and LoRA, score on run 4, draw.
 
     Parameters
     ----------
@@ -47,10 +50,12 @@ def demo(out: Path, progress: Progress | None = None, seed: int = SEED) -> DemoR
     progress : Progress, optional
     seed : int
         Another seed is another subject who saw other films.
+    minutes : float
+        Of each run.
     """
     progress = progress or Silent()
-    progress.step("Simulating a new subject: 4 runs × 8 min")
-    bids = simulate(out / "bids", CohortSettings(subjects=1, runs=4, minutes=8.0, seed=seed), progress.advance)
+    progress.step(f"Simulating a new subject: 4 runs × {minutes:g} min")
+    bids = simulate(out / "bids", CohortSettings(subjects=1, runs=4, minutes=minutes, seed=seed), progress.advance)
     recipe = Recipe(
         name="demo",
         data=Data(bids=bids, subject="01", task="movie", split=RunSplit(test=[TEST_RUN])),
@@ -65,7 +70,8 @@ def demo(out: Path, progress: Progress | None = None, seed: int = SEED) -> DemoR
     ideal = ideal_score(bids, np.isfinite(maps["zero-shot"]))
     told = f"A perfect model of this simulated subject would reach a mean r of {ideal:.3f}: noise is most of BOLD."
     notes = [*result.notes, told]
-    return DemoResult(result.rows, result.verdict, result.folder, notes, result.scores, picture, ideal)
+    found = (result.rows, result.verdict, result.folder, notes, result.scores)
+    return DemoResult(*found, picture=picture, ideal=ideal)
 
 
 def ideal_score(bids: Path, outputs: Bool[np.ndarray, " output"]) -> float:
