@@ -93,12 +93,10 @@ def _recipe_section(name: str, path: Path) -> str:
     verb = _VERBS[type(read_any_recipe(path)).__name__]
     check = "" if verb == "pretrain" else "tribetune recipe check mine.yaml\n"
     commands = f"tribetune recipe cp {name} mine.yaml\n{check}tribetune {verb} mine.yaml --out runs/{name}"
-    own_words = HERE / "recipes" / f"{name}.md"
     return "\n\n".join([
         f"## {name}",
         about_recipe(path).purpose,
         "\n".join(f"- **{what}**: {said}" for what, said in _facts(name, path).items()),
-        *([own_words.read_text(encoding="utf-8").strip()] if own_words.is_file() else []),
         f'```sh title="Needs {_NEEDS[verb]}"\n{commands}\n```',
         f"```yaml\n{_without_head(path)}```",
     ])  # fmt: skip

@@ -185,10 +185,6 @@ def test_a_score_leads_to_its_table_which_is_on_another_page(site):
     assert "Share of the ideal score" in read(article(site / "concepts.html"))
 
 
-def test_words_about_a_recipe_belong_to_one():
-    assert {path.stem for path in (DOCS / "recipes").glob("*.md")} <= shipped_recipes().keys()
-
-
 def test_every_name_of_the_python_page_is_documented(site):
     wanted = re.findall(r"^::: (\S+)$", PAGES["python"].read_text(encoding="utf-8"), flags=re.M)
     shown = article(site / "python.html")
