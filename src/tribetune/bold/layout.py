@@ -12,7 +12,7 @@ from tribetune.errors import BoldError, refusing, together
 Values = Mapping[str, str]
 """What placeholders stand for in one run."""
 
-_LISTED = 8
+LISTED = 8
 """Subjects that an error names before it stops."""
 
 _ENTITIES = ("session", "task", "run")
@@ -24,6 +24,9 @@ _WHAT = {
     "confounds": "confounds",
     "brain_mask": "brain mask",
 }
+
+BESIDE = tuple(name for name in _WHAT if name != "bold")
+"""What a layout may say of a run beside its BOLD."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def find_laid_out(layout: Layout, subject: str, wanted: Sequence[Values] = ()) -
     there, miscounted = [named for _, named in matching(pattern)], None
     known = list_laid_out_subjects(layout)
     if not there and (known or not wanted):
-        more = f"; there are files of {', '.join(known[:_LISTED])}" if known else ""
+        more = f"; there are files of {', '.join(known[:LISTED])}" if known else ""
         raise BoldError(
             f"no file of sub-{subject} matches {pattern}{more}", hint="set data.subject, or mend data.layout"
         )
@@ -147,9 +150,8 @@ def _laid_out(layout: Layout, values: Values, miscounted: BoldError | None) -> L
     def one(name: str, pattern: str) -> Callable[[], Path | None]:
         return lambda: _only(pattern, values, f"{label}: no {_WHAT[name]}") if pattern else None
 
-    others = ("media", "words", "events", "confounds", "brain_mask")
     bold_jobs = [refusing(miscounted)] if miscounted else [one("bold", pattern) for pattern in layout.bold]
-    jobs = bold_jobs + [one(name, getattr(layout, name)) for name in others]
+    jobs = bold_jobs + [one(name, getattr(layout, name)) for name in BESIDE]
     *bold, media, words, events, confounds, brain_mask = together(jobs)
     paths = [path for path in bold if path is not None]
     files = run_of_files(paths, label, layout.t_r, events, confounds, brain_mask)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tribetune.bold.layout import LaidOut, Layout, Values, find_laid_out
+from tribetune.bold.layout import BESIDE, LISTED, LaidOut, Layout, Values, find_laid_out
 from tribetune.bold.patterns import filled, matching, nearest, placeholders
 from tribetune.bold.run import entities_said, is_named, run_label
 from tribetune.bold.tables import TableSpec, list_table_runs
@@ -12,8 +12,6 @@ from tribetune.recipe.data import Source
 
 _KEYS = {"ses": "session", "task": "task", "run": "run"}
 _ONSET = "onset_s"
-_LISTED = 8
-"""Subjects that an error names before it stops."""
 
 
 def table_spec(data: Source) -> TableSpec:
@@ -66,7 +64,7 @@ def find_table_runs(data: Source, subject: str) -> tuple[list[str], dict[str, st
 def others_in_tables(data: Source, subject: str) -> str:
     """What to say of a subject without any table: whose are there."""
     labels = {named["subject"] for _, named in matching(table_spec(data).path) if "subject" in named}
-    return f"; there are tables of {', '.join(sorted(labels)[:_LISTED])}" if labels and subject not in labels else ""
+    return f"; there are tables of {', '.join(sorted(labels)[:LISTED])}" if labels and subject not in labels else ""
 
 
 def stimulus_file(folder: Path, pattern: str, values: Values, what: str) -> Path | None:
@@ -114,8 +112,7 @@ def bold_layout(data: Source) -> Layout:
     if given is None:
         raise BoldError("no layout in the recipe", hint="set data.layout")
     bold = [given.bold] if isinstance(given.bold, str) else given.bold
-    names = ("media", "words", "events", "confounds", "brain_mask")
-    others = {name: str(given.folder / pattern) for name in names if (pattern := getattr(given, name))}
+    others = {name: str(given.folder / pattern) for name in BESIDE if (pattern := getattr(given, name))}
     return Layout(tuple(str(given.folder / one) for one in bold), **others, t_r=given.t_r, in_order=given.in_order or 0)
 
 
