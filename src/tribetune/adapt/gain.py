@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tribetune.adapt.adapter import BIAS, GAIN, Adapter, starting_row
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import Latents
+from tribetune.adapt.latents import Latents, drawn
 from tribetune.autocorrelation import inflation
 from tribetune.errors import AdaptationError
 from tribetune.windows import Window
@@ -111,7 +111,7 @@ def typical_inflation(latents: Sequence[Latents], predicted: Tensor, bold: Tenso
     One output's own estimate is too noisy to be used. Runs are taken as without gaps.
     """
     defined = bold.sum(0).isfinite().nonzero()[:, 0]
-    outputs = defined[torch.randperm(len(defined), generator=torch.Generator().manual_seed(0))[:_SAMPLED]]
+    outputs = drawn(defined, _SAMPLED, 0)
     x, y = predicted[:, outputs], bold[:, outputs]
     left = y - y.mean(0) - x + x.mean(0)
     runs = np.repeat([part.run for part in latents], [len(part.values) for part in latents])

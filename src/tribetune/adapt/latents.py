@@ -100,6 +100,12 @@ def sample_folds(latents: Sequence[Latents]) -> list[Bool[np.ndarray, " time"]]:
     return [np.repeat(fold, lengths) for fold in inner_folds([part.run for part in latents])]
 
 
+def drawn(outputs: Int[Tensor, " output"], most: int, seed: int) -> Int[Tensor, " drawn"]:
+    """At most so many of some outputs, in a seeded random order."""
+    order = torch.randperm(len(outputs), generator=torch.Generator().manual_seed(seed))
+    return outputs[order[:most].to(outputs.device)]
+
+
 def choose(candidates: Sequence[float], score: Callable[[float], float]) -> tuple[float, dict[str, float]]:
     """The candidate with the best score on left-out calibration data, and every candidate's score.
 

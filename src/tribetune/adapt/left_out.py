@@ -14,6 +14,7 @@ from tribetune.adapt.base import Base
 from tribetune.adapt.latents import inner_folds, window_latents
 from tribetune.adapt.methods import METHODS, fit_method
 from tribetune.adapt.ridge import INFINITE, Problem, RidgeSettings, choose_penalties, left_out_residuals, pose
+from tribetune.adapt.unseen import unseen_prediction
 from tribetune.windows import Window
 
 FOLDS, FOLDS_OF_TRUNK = 4, 2
@@ -123,9 +124,8 @@ def ridge_problem(base: Base, windows: Sequence[Window], made: Made) -> tuple[Pr
 def _ridge(base: Base, windows: Sequence[Window], made: Made) -> tuple[np.ndarray, np.ndarray]:
     problem, penalties = ridge_problem(base, windows, made)
     errors, share = left_out_residuals(problem, penalties)
-    weights, bias = starting_row(base.tribe, problem.left.shape[1])
-    parts = base.latents(windows)
-    start = torch.cat([torch.addmm(bias, part.values, weights) for part in parts])
+    values = torch.cat([part.values for part in base.latents(windows)])
+    start = unseen_prediction(base, values, starting_row(base.tribe, problem.left.shape[1]))
     # both are of what the unseen row leaves, less what all outputs do together
     return (start + problem.left - errors).cpu().numpy(), share.cpu().numpy()
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter, starting_row
 from tribetune.adapt.base import Base
 from tribetune.adapt.descent import Schedule, descend
-from tribetune.adapt.latents import Latents, choose, inner_folds, mean_score, without_shared
+from tribetune.adapt.latents import Latents, choose, drawn, inner_folds, mean_score, without_shared
 from tribetune.windows import Window
 
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.9)
@@ -107,8 +107,7 @@ def choose_rate(
     Outputs descend each on their own: those of all rates stand side by side, and one descent tries them together.
     """
     defined = torch.stack([torch.isfinite(part.bold).all(0) for part in latents]).all(0).nonzero()[:, 0]
-    order = torch.randperm(len(defined), generator=torch.Generator().manual_seed(plan.seed))
-    outputs = defined[order[:_SEARCH_OUTPUTS].to(defined.device)]
+    outputs = drawn(defined, _SEARCH_OUTPUTS, plan.seed)
     few = [replace(part, bold=part.bold[:, outputs]) for part in latents]
     origin = start[0][:, outputs].repeat(1, len(RATES)), start[1][outputs].repeat(len(RATES))
     pace = torch.tensor(RATES).repeat_interleave(len(outputs)).to(origin[1])

@@ -13,7 +13,7 @@ from torch import Tensor
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter, starting_row
 from tribetune.adapt.axes import Axes, principal_axes
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import Latents, sample_folds
+from tribetune.adapt.latents import Latents, drawn, sample_folds
 from tribetune.adapt.smoothing import smoothed
 from tribetune.adapt.unseen import content_hash, residual
 from tribetune.windows import Window
@@ -161,8 +161,7 @@ def _sampled(problem: Problem) -> Problem:
     defined = problem.left.sum(0).isfinite().nonzero()[:, 0]  # what is not finite stays so in a sum
     if len(defined) <= _SEARCH_OUTPUTS:
         return problem
-    order = torch.randperm(len(defined), generator=torch.Generator().manual_seed(0))[:_SEARCH_OUTPUTS]
-    return replace(problem, left=problem.left[:, defined[order.to(defined.device)]])
+    return replace(problem, left=problem.left[:, drawn(defined, _SEARCH_OUTPUTS, 0)])
 
 
 def left_out_errors(problem: Problem, penalties: Sequence[float]) -> Float[Tensor, "penalty output"]:

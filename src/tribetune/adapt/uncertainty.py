@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tribetune.adapt.adapter import personal_row, share
 from tribetune.adapt.base import Base
+from tribetune.adapt.latents import drawn
 from tribetune.adapt.left_out import LeftOut, Made, fitting, ridge_problem
 from tribetune.adapt.methods import fit_method
 from tribetune.adapt.ridge import Problem
@@ -135,7 +136,7 @@ def _ridge_shape(problem: Problem, penalties: Float[Tensor, " output"]) -> Shape
 
 def _refitted_shape(base: Base, windows: Sequence[Window], made: Made, left_out: Tensor) -> tuple[Shape, float]:
     """The shape, and the share of the left-out variance that it has on average over calibration samples."""
-    outputs = _sample((left_out > 0).nonzero()[:, 0], made.seed)
+    outputs = drawn((left_out > 0).nonzero()[:, 0], _OUTPUTS, made.seed)
     narrow, few = _narrow(base, windows[0].bold.shape[1], outputs), [_of(window, outputs) for window in windows]
     values = torch.cat([part.values for part in base.latents(windows)])
     mean = values.mean(0)
@@ -172,11 +173,6 @@ def _leading(factor: Float[Tensor, "readout column"], values: Tensor) -> tuple[T
     held, turn = torch.linalg.eigh(root.T @ cover @ root)
     directions = (root @ turn[:, -RANK:]).to(values)
     return directions, float(held[:-RANK].clamp(min=0).sum())
-
-
-def _sample(outputs: Int[Tensor, " defined"], seed: int) -> Int[Tensor, " sampled"]:
-    order = torch.randperm(len(outputs), generator=torch.Generator().manual_seed(seed))
-    return outputs[order[:_OUTPUTS]]
 
 
 def _of(window: Window, outputs: Tensor) -> Window:

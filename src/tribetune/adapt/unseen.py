@@ -28,7 +28,7 @@ def residual(base: Base, latents: Sequence[Latents], start: tuple[Tensor, Tensor
         The readout before training.
     """
     values = torch.cat([part.values for part in latents])
-    predicted = _predicted(base, values, start)
+    predicted = unseen_prediction(base, values, start)
     left = torch.empty(len(values), predicted.shape[1], device=values.device)
     for part, guess, rest in zip(latents, *_by_window(latents, predicted, left), strict=True):
         torch.sub(part.bold, guess, out=rest)
@@ -47,7 +47,10 @@ def content_hash(*parts: Tensor) -> str:
     return told.hexdigest()
 
 
-def _predicted(base: Base, values: Tensor, start: tuple[Tensor, Tensor]) -> Float[Tensor, "time output"]:
+def unseen_prediction(
+    base: Base, values: Float[Tensor, "time readout"], start: tuple[Tensor, Tensor]
+) -> Float[Tensor, "time output"]:
+    """What a readout predicts before training; kept for whoever asks for it again."""
     weights, bias = start
     if not weights.any():
         return bias.expand(len(values), -1)

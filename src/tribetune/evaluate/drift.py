@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from tribetune.evaluate.bootstrap import HeldOut, block_interval, block_members, bootstrap_scores
-from tribetune.evaluate.resampling import DEFAULT, FEWEST_BLOCKS, Resampling
+from tribetune.evaluate.bootstrap import FEWEST_BLOCKS, HeldOut, block_interval, block_members, bootstrap_scores
+from tribetune.evaluate.resampling import DEFAULT, Resampling
 
 LEVEL = 0.05 / 2
 """Of either test: score and gain share 5 %."""
