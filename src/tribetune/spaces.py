@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from tribetune.errors import SpaceError
 
@@ -49,6 +49,14 @@ class Space:
             return np.ones(self.n_outputs, bool)
         return np.array(["ventric" not in label.lower() for label in self.labels])
 
+    @property
+    def parts(self) -> dict[str, range]:
+        """Outputs of cortex and subcortex, where it has both; else all of them under its own name."""
+        first, *rest = self.name.split("+")
+        if not rest or self.n_outputs <= FSAVERAGE5.n_outputs:
+            return {self.name: range(self.n_outputs)}
+        return {first: range(FSAVERAGE5.n_outputs), rest[0]: range(FSAVERAGE5.n_outputs, self.n_outputs)}
+
     def check(self, n_outputs: int, where: str) -> None:
         """Refuse an array of another size.
 
@@ -77,6 +85,18 @@ def join_spaces(*spaces: Space) -> Space:
     if any(space.labels for space in spaces):
         labels = tuple(label for space in spaces for label in space.labels or ("",) * space.n_outputs)
     return Space("+".join(space.name for space in spaces), sum(space.n_outputs for space in spaces), labels)
+
+
+def places_within(space: Space, other: Space) -> Int[np.ndarray, " output"]:
+    """Where each output of a space lies in another; -1 for what the other does not have.
+
+    A part that both have by name is the same where it is as large: which atlas a subcortex is of no name tells.
+    """
+    places = np.full(space.n_outputs, -1)
+    for name, own in space.parts.items():
+        if len(theirs := other.parts.get(name, range(0))) == len(own):
+            places[own] = theirs
+    return places
 
 
 def space_named(name: str, n_outputs: int | None = None, labels: tuple[str, ...] = ()) -> Space:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tribetune.adapt.adapter import BIAS, LEFT, RIGHT, WEIGHTS, Adapter, personal_row, share
+from tribetune.adapt.adapter import BIAS, LEFT, RIGHT, WEIGHTS, Adapter, personal_row
 from tribetune.adapt.base import Base
 from tribetune.adapt.descent import Descent, scale_of
 from tribetune.adapt.float32 import fast_float32
@@ -16,6 +16,7 @@ from tribetune.adapt.lora_matrices import inject, lora_config, lora_tensors
 from tribetune.adapt.methods import fit_method
 from tribetune.adapt.phases import epoch_phases, joined_runs
 from tribetune.adapt.precision import halve_frozen
+from tribetune.adapt.rows import share
 from tribetune.model.tribe import Tribe, TribeConfig
 from tribetune.share.bundle import load_adapter, save_adapter
 

@@ -10,7 +10,8 @@ import yaml
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
-from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter, share
+from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
+from tribetune.adapt.rows import share
 from tribetune.errors import AdaptationError
 from tribetune.model.checkpoint import checkpoint_hash, load_checkpoint
 from tribetune.share.bundle import add_scores, load_adapter, read_facts, save_adapter

@@ -189,7 +189,11 @@ ATTACKS = {
         "1e999 is no number",
     ),
     "facts in another encoding": (lambda folder: (folder / FACTS).write_bytes(b"\xff\xfe{"), "cannot be read"),
-    "facts of a future version": (lambda folder: edit(folder, lambda v: v.update(format=3)), "format 3, this"),
+    "facts of a future version": (lambda folder: edit(folder, lambda v: v.update(format=4)), "format 4, this"),
+    "a row for another space of no size": (
+        lambda folder: edit(folder, lambda v: v.update(format=3, n_outputs=None)),
+        "does not tell n_outputs",
+    ),
     "a version that is no number": (lambda folder: edit(folder, lambda v: v.update(format=True)), "format True"),
     "facts without hashes": (lambda folder: edit(folder, lambda v: v.pop("files")), "files are none"),
 }

@@ -56,7 +56,7 @@ def test_push_pull_verify_predict_round_trip_is_bitwise(hub, bundle, tribe, trai
 def test_what_is_fetched_opens_in_plain_peft_and_plain_safetensors(hub, bundle, tribe, trained):
     from peft import PeftModel
 
-    from tribetune.adapt.adapter import share
+    from tribetune.adapt.rows import share
 
     push(bundle, NAME, TERMS, yes)
     opened = PeftModel.from_pretrained(share(tribe), str(pull(NAME))).base_model.model

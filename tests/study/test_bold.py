@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -15,10 +16,15 @@ from tribetune.bold.clean import clean
 from tribetune.bold.read import read_run
 from tribetune.cli.app import build
 from tribetune.errors import BoldError, SpaceError
+from tribetune.model.checkpoint import load_checkpoint, save_checkpoint
+from tribetune.model.tribe import Tribe
 from tribetune.progress import Silent
 from tribetune.recipe.file import read_recipe
+from tribetune.share.bundle import load_adapter
+from tribetune.share.verify import verify
 from tribetune.study.adapt import adapt
 from tribetune.study.bold import Reader, list_files, stimuli_of
+from tribetune.study.check import check
 from tribetune.study.facts import adapter_facts
 from tribetune.study.nuisance import nuisance_baseline
 from tribetune.study.prepare import bold_cache, prepare
@@ -302,6 +308,40 @@ def test_cortex_and_what_lies_below_come_from_one_volume_of_a_dataset(volumes, w
     assert [files.kind for files in list_files(chosen.data)] == ["volume", "volume"]
     with pytest.raises(BoldError, match="has no run with"):
         list_files(read_recipe(write_recipe(bids=str(volumes), volume={"source": "MNI152NLin2009cAsym:res-1"})).data)
+
+
+@pytest.mark.slow
+def test_below_the_cortex_a_readout_starts_from_nothing_and_the_cortex_is_held_against_zero_shot(
+    volumes, write_recipe, tmp_path, study_folder
+):
+    config = replace(load_checkpoint(study_folder / "checkpoint").config, n_outputs=2 * N, space="fsaverage5")
+    save_checkpoint(Tribe(config).eval(), tmp_path / "cortex")
+    image = nibabel.load(volumes / "run-1.nii")
+    labels = np.zeros(image.shape[:3], np.int16)
+    labels[10:12, 14:16, 9:11] = 1
+    nibabel.save(nibabel.Nifti1Image(labels, image.affine), tmp_path / "atlas.nii")
+    (tmp_path / "atlas.tsv").write_text("index\tname\n1\tLeft Thalamus\n")
+    own = {"space": "fsaverage5+subcortex", "subcortex": {"atlas": str(tmp_path / "atlas.nii")}}
+    path = write_recipe(files=explicit(volumes), **own)
+    overrides = [f"checkpoint={tmp_path / 'cortex'}", "adaptation.method=low-rank"]
+    told = "Readouts of 8 outputs of subcortex start from nothing"
+    lines = check(path, overrides)
+    assert any(line.startswith(told) for line in lines)
+    assert "zero-shot: not defined, readouts start from what it has of them" in lines
+    assert any(line.endswith("20,484 outputs") for line in lines)  # the checkpoint's own
+    result = adapt(path, overrides, tmp_path / "run")
+    assert any(note.startswith(told) for note in result.notes)
+    (row,) = [row for row in result.rows if row["method"] == "low-rank"]
+    defined = np.isfinite(result.scores["low-rank"])
+    assert row["n_outputs"] == defined.sum()
+    assert defined[-8:].all()
+    living = json.loads((tmp_path / "run/scores.json").read_text())["living"]["low-rank"]
+    beside = living["beside_group"]
+    assert beside["difference"]["n_outputs"] == defined[: 2 * N].sum() > 20000
+    assert beside["told"] in result.notes
+    loaded = load_adapter(tmp_path / "run/adapter")
+    assert (loaded.space.name, loaded.space.n_outputs) == ("fsaverage5+subcortex", 2 * N + 8)
+    assert verify(tmp_path / "run/adapter", str(tmp_path / "cortex"))
 
 
 def test_a_named_file_that_is_not_there_is_refused(volumes, write_recipe):

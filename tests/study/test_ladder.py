@@ -8,7 +8,8 @@ from tribetune.adapt.base import Base
 from tribetune.errors import AdaptationError
 from tribetune.model.tribe import Tribe, TribeConfig
 from tribetune.progress import Silent
-from tribetune.share.bundle import load_adapter
+from tribetune.share.bundle import load_adapter, save_adapter
+from tribetune.spaces import Space
 from tribetune.study.adapt import adapt
 from tribetune.study.ladder import Climb, Judging, climb, climb_sentence, stretches
 from tribetune.windows import Window
@@ -60,6 +61,18 @@ def test_pure_noise_stays_on_the_ground_or_takes_a_gain(base, seed):
     windows = subject(base, own=0.0, noise=1e3, seed=seed)
     adapter = climb(base, stretches(windows, []), RUNGS, JUDGING, Silent())
     assert adapter.method in ("zero-shot", "gain")
+
+
+def test_of_a_part_of_the_checkpoints_outputs_the_ground_is_that_part(base, tmp_path):
+    config = replace(base.tribe.config, space="fsaverage5+subcortex", n_outputs=20494)
+    whole = Tribe(config).requires_grad_(False).eval()
+    part = Base(whole).in_space(Space("subcortex", 10))
+    windows = subject(part, own=0.0, noise=1e3)
+    adapter = climb(part, stretches(windows, []), RUNGS, JUDGING, Silent())
+    assert adapter.method == "zero-shot"
+    save_adapter(adapter, tmp_path / "adapter", {"base": {"hash": "x"}, "space": "subcortex"})
+    model = load_adapter(tmp_path / "adapter", "x").apply(whole)
+    assert torch.equal(model.subjects.weights, part.tribe.subjects.weights)
 
 
 def test_a_gain_is_no_step_up_because_it_changes_no_r(base):

@@ -8,8 +8,10 @@ from tribetune.model.tribe import Tribe, TribeConfig
 from tribetune.progress import Silent
 from tribetune.recipe.file import read_recipe
 from tribetune.shipped import shipped_recipes
+from tribetune.spaces import Space
 from tribetune.study.adapt import adapt
-from tribetune.study.prepare import check_outputs, check_window, encoders_of, prepare
+from tribetune.study.fitting import check_outputs, check_window
+from tribetune.study.prepare import encoders_of, prepare
 from tribetune.study.provenance import short_names
 
 
@@ -77,7 +79,7 @@ def test_a_real_listener_is_adapted_and_scored_beside_a_null(data_folder, study_
 def test_outputs_of_another_space_that_are_as_many_are_refused_and_more_or_fewer_are_not():
     config = TribeConfig(modalities={"text": (1, 4)}, hidden=32, depth=1, heads=1, n_outputs=6, rows=1, space="first6")
     tribe = Tribe(config)
-    check_outputs(tribe, "first6", 6)
-    check_outputs(tribe, "other8", 8)
+    check_outputs(tribe, Space("first6", 6))
+    check_outputs(tribe, Space("other8", 8))
     with pytest.raises(SpaceError, match="6 outputs are of other6, the checkpoint's 6 are of first6"):
-        check_outputs(tribe, "other6", 6)
+        check_outputs(tribe, Space("other6", 6))

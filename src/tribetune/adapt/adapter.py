@@ -1,18 +1,16 @@
 """What changed for one subject, and the model that has it."""
 
-import copy
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from tribetune.adapt.rows import in_space, share, starting_row, with_row
 from tribetune.errors import AdaptationError
-from tribetune.model.subjects import SubjectBlock
 from tribetune.model.tribe import Tribe
+from tribetune.spaces import Space
 
 WEIGHTS, BIAS, GAIN = "readout.weights", "readout.bias", "readout.gain"
 LEFT, RIGHT = "readout.left", "readout.right"
@@ -50,12 +48,15 @@ class Adapter:
         peft's configuration; empty where there is no LoRA.
     chosen : mapping
         What was chosen on the calibration data, and the scores that decided.
+    space : Space, optional
+        Of its outputs, where it began from what the checkpoint's unseen row for another space has of them.
     """
 
     method: str
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     lora: Mapping[str, Any] = field(default_factory=dict)
     chosen: Mapping[str, Any] = field(default_factory=dict)
+    space: Space | None = None
 
     @property
     def n_weights(self) -> int:
@@ -67,6 +68,23 @@ class Adapter:
         """Whether more than the readout was trained: the frozen trunk's output is then not this adapter's."""
         return bool(self.tensors.keys() - readout_names())
 
+    def began_on(self, tribe: Tribe) -> Tribe:
+        """The checkpoint's model with the unseen row that this adapter began from.
+
+        Raises
+        ------
+        AdaptationError
+            If the row has not all outputs of a zero-shot adapter, or the adapter's outputs are not those of its space.
+        """
+        if self.space is None:
+            return tribe
+        most = len(self.tensors[BIAS]) if self.tensors else tribe.config.n_outputs
+        if self.space.n_outputs > most:  # before room is made for them
+            raise AdaptationError(
+                f"the adapter tells of {self.space.n_outputs:,} outputs, and holds {most:,}", hint="fetch it again"
+            )
+        return in_space(tribe, self.space)
+
     def apply(self, tribe: Tribe) -> Tribe:
         """A model of this subject; row 0 is personal, the unseen row stays the last.
 
@@ -77,6 +95,7 @@ class Adapter:
         AdaptationError
             If the adapter's sizes are not the model's.
         """
+        tribe = self.began_on(tribe)
         if not self.tensors:
             return share(tribe)
         model = with_row(tribe, *personal_row(tribe, self.tensors))
@@ -124,55 +143,3 @@ def personal_row(tribe: Tribe, tensors: Mapping[str, Tensor]) -> tuple[Tensor, T
             hint="use the checkpoint that the adapter was trained on",
         ) from error
     return personal, parts[BIAS]
-
-
-def share(tribe: Tribe) -> Tribe:
-    """A copy of the modules over the same, frozen weights."""
-    tensors = [*tribe.parameters(), *tribe.buffers()]
-    frozen = {
-        id(t): nn.Parameter(t.detach(), requires_grad=False) if isinstance(t, nn.Parameter) else t for t in tensors
-    }
-    return copy.deepcopy(tribe, frozen).eval()
-
-
-def with_row(tribe: Tribe, weights: Float[Tensor, "readout output"], bias: Float[Tensor, " output"]) -> Tribe:
-    """A model with a personal readout as row 0 and, where the outputs are the same, the unseen row after it.
-
-    Raises
-    ------
-    AdaptationError
-        If the readout does not start where the trunk ends.
-    """
-    block = tribe.subjects
-    if weights.shape[0] != block.weights.shape[1]:
-        raise AdaptationError(
-            f"the adapter's readout takes {weights.shape[0]} inputs, the trunk gives {block.weights.shape[1]}",
-            hint="use the checkpoint that the adapter was trained on",
-        )
-    rows = [(weights, bias)]
-    keeps_unseen = tribe.config.unseen_row and weights.shape[1] == block.weights.shape[2]
-    if keeps_unseen:
-        rows.append((block.weights[-1].detach(), block.bias[-1].detach()))
-    model = share(tribe)
-    dropout = tribe.config.subject_dropout if keeps_unseen else 0.0  # of the unseen row, which is gone
-    model.config = dataclasses.replace(
-        tribe.config,
-        n_outputs=weights.shape[1],
-        rows=len(rows),
-        unseen_row=keeps_unseen,
-        subject_dropout=dropout,
-        subjects=[],
-    )
-    with torch.device("meta"):
-        model.subjects = SubjectBlock(len(rows), *weights.shape)
-    model.subjects.weights = nn.Parameter(torch.stack([row[0] for row in rows]), requires_grad=False)
-    model.subjects.bias = nn.Parameter(torch.stack([row[1] for row in rows]), requires_grad=False)
-    return model
-
-
-def starting_row(tribe: Tribe, n_outputs: int) -> tuple[Tensor, Tensor]:
-    """Where a personal readout starts: the unseen row itself, or zeros where the checkpoint has none of this size."""
-    block = tribe.subjects
-    if tribe.config.unseen_row and block.weights.shape[2] == n_outputs:
-        return block.weights[-1].detach(), block.bias[-1].detach()
-    return block.weights.new_zeros(block.weights.shape[1], n_outputs), block.bias.new_zeros(n_outputs)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -11,13 +11,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tribetune.adapt.adapter import share
 from tribetune.adapt.float32 import fast_float32
 from tribetune.adapt.latents import Latents, valid_latents, window_latents
 from tribetune.adapt.precision import Precision, halve_frozen, has_fast_bf16, keeps_r
+from tribetune.adapt.rows import in_space, share
 from tribetune.arrays import map_arrays, write_arrays
 from tribetune.errors import BoldError
 from tribetune.model.tribe import Tribe
+from tribetune.spaces import Space
 from tribetune.windows import Window
 
 Kept = TypeVar("Kept")
@@ -46,13 +47,21 @@ class Base:
         Folder where the trunk's output is kept; only memory when left out.
     precision : str
         ``float32``; ``bfloat16``; or ``auto``: bfloat16 where the device is fast at it and it changes r by < 0.001.
+    space : Space, optional
+        Of the unseen row's outputs, where it was brought there by `in_space`.
     """
 
     tribe: Tribe
     name: str = ""
     cache: Path | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    space: Space | None = None
     _memory: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def in_space(self, space: Space) -> "Base":
+        """The same checkpoint for outputs of another space, see `tribetune.adapt.rows.in_space`; memory is shared."""
+        tribe = in_space(self.tribe, space)
+        return self if tribe is self.tribe else replace(self, tribe=tribe, space=space)
 
     @property
     def device(self) -> torch.device:

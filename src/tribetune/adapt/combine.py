@@ -19,9 +19,8 @@ from tribetune.adapt.adapter import (
     Adapter,
     personal_row,
     readout_names,
-    share,
-    starting_row,
 )
+from tribetune.adapt.rows import share, starting_row
 from tribetune.errors import AdaptationError
 from tribetune.model.tribe import Tribe
 
@@ -63,8 +62,9 @@ def average(
     if any(adapter.lora for adapter in adapters):
         matrices, lora = _joined_lora(adapters, weights)
         tensors |= matrices
-    methods = dict.fromkeys(adapter.method for adapter in adapters)
-    return Adapter(next(iter(methods)) if len(methods) == 1 else AVERAGE, tensors, lora)
+    methods, spaces = ({getattr(adapter, name) for adapter in adapters} for name in ("method", "space"))
+    method = methods.pop() if len(methods) == 1 else AVERAGE
+    return Adapter(method, tensors, lora, space=spaces.pop() if len(spaces) == 1 else None)
 
 
 def merge(tribe: Tribe, adapter: Adapter, subject: str) -> Tribe:
@@ -103,9 +103,8 @@ def _average_rows(
     adapters: Sequence[Adapter], weights: Sequence[float], open_base: Callable[[], Tribe] | None
 ) -> dict[str, Tensor]:
     rows = [{name: t for name, t in adapter.tensors.items() if name in readout_names()} for adapter in adapters]
-    forms = {frozenset(row) for row in rows}
-    if len(forms) > 1:
-        rows = _in_full(rows, open_base)
+    if len({(frozenset(row), adapter.space) for row, adapter in zip(rows, adapters, strict=True)}) > 1:
+        rows = _in_full(adapters, rows, open_base)
     mean = {
         name: torch.stack([weight * row[name] for weight, row in zip(weights, rows, strict=True)]).sum(0)
         for name in rows[0]
@@ -117,7 +116,9 @@ def _average_rows(
     return mean
 
 
-def _in_full(rows: Sequence[Mapping[str, Tensor]], open_base: Callable[[], Tribe] | None) -> list[dict[str, Tensor]]:
+def _in_full(
+    adapters: Sequence[Adapter], rows: Sequence[Mapping[str, Tensor]], open_base: Callable[[], Tribe] | None
+) -> list[dict[str, Tensor]]:
     """Rows written out, for which gains and differences need the unseen row."""
     if open_base is None:
         raise AdaptationError(
@@ -125,7 +126,8 @@ def _in_full(rows: Sequence[Mapping[str, Tensor]], open_base: Callable[[], Tribe
         )
     tribe = open_base()
     n_outputs = next(len(row[BIAS]) for row in rows if row)
-    full = [personal_row(tribe, row) if row else starting_row(tribe, n_outputs) for row in rows]
+    began = [adapter.began_on(tribe) for adapter in adapters]
+    full = [personal_row(on, row) if row else starting_row(on, n_outputs) for on, row in zip(began, rows, strict=True)]
     return [{WEIGHTS: weights, BIAS: bias} for weights, bias in full]
 
 

@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tribetune.adapt.adapter import share
 from tribetune.adapt.core import own_core
 from tribetune.adapt.descent import Descent, Mean, Schedule, Visit, scale_of, visits
 from tribetune.adapt.latents import Latents, run_trunk
 from tribetune.adapt.lora_matrices import inject
 from tribetune.adapt.phases import epoch_phases, joined_runs
 from tribetune.adapt.precision import Precision, halve_frozen
+from tribetune.adapt.rows import share
 from tribetune.model.tribe import Tribe
 from tribetune.windows import AlignedRun, Window, cut_windows
 

@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tribetune.adapt.adapter import BIAS, GAIN, Adapter, starting_row
+from tribetune.adapt.adapter import BIAS, GAIN, Adapter
 from tribetune.adapt.base import Base
 from tribetune.adapt.latents import Latents, drawn
+from tribetune.adapt.rows import has_unseen, starting_row
 from tribetune.autocorrelation import inflation
 from tribetune.errors import AdaptationError
 from tribetune.windows import Window
@@ -60,9 +61,9 @@ def fit_gain(base: Base, windows: Sequence[Window], settings: GainSettings, seed
     """
     latents = base.latents(windows)
     n_outputs = latents[0].bold.shape[1]
-    if not (base.tribe.config.unseen_row and n_outputs == base.tribe.config.n_outputs):
+    if not has_unseen(base.tribe, n_outputs):
         raise AdaptationError(
-            f"a gain is not defined: the checkpoint has no unseen row with {n_outputs:,} outputs",
+            f"a gain is not defined: the checkpoint has no unseen row for these {n_outputs:,} outputs",
             hint="set adaptation.method to ridge, low-rank or readout",
         )
     weights, bias = starting_row(base.tribe, n_outputs)

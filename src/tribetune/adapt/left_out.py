@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from tribetune.adapt.adapter import Adapter, starting_row
+from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.base import Base
 from tribetune.adapt.latents import inner_folds, window_latents
 from tribetune.adapt.methods import METHODS, fit_method
 from tribetune.adapt.ridge import INFINITE, Problem, RidgeSettings, choose_penalties, left_out_residuals, pose
+from tribetune.adapt.rows import starting_row
 from tribetune.adapt.unseen import unseen_prediction
 from tribetune.windows import Window
 

@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from tribetune.adapt.adapter import BIAS, LEFT, RIGHT, Adapter, starting_row
+from tribetune.adapt.adapter import BIAS, LEFT, RIGHT, Adapter
 from tribetune.adapt.axes import standardised
 from tribetune.adapt.base import Base
 from tribetune.adapt.latents import Latents, sample_folds
+from tribetune.adapt.rows import starting_row
 from tribetune.adapt.unseen import residual
 from tribetune.errors import AdaptationError
 from tribetune.windows import Window

@@ -1,6 +1,7 @@
 """Every method under its name in a recipe, with one contract: ``fit(base, windows, settings, seed) → Adapter``."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 from tribetune.adapt.adapter import Adapter
@@ -47,4 +48,5 @@ def fit_method(name: str, base: Base, windows: Sequence[Window], settings: Mappi
     """Fit a method by its name in a recipe; ``settings`` are the recipe's values."""
     method = METHODS[name]
     with fast_float32(base.device):
-        return method.fit(base, windows, method.settings(**settings), seed)
+        adapter = method.fit(base, windows, method.settings(**settings), seed)
+    return replace(adapter, space=base.space)

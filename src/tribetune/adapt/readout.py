@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter, starting_row
+from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.adapt.base import Base
 from tribetune.adapt.descent import Schedule, descend
 from tribetune.adapt.latents import Latents, choose, drawn, inner_folds, mean_score, without_shared
+from tribetune.adapt.rows import starting_row
 from tribetune.windows import Window
 
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.9)

@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter, starting_row
+from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.adapt.axes import Axes, principal_axes
 from tribetune.adapt.base import Base
 from tribetune.adapt.latents import Latents, drawn, sample_folds
+from tribetune.adapt.rows import starting_row
 from tribetune.adapt.smoothing import smoothed
 from tribetune.adapt.unseen import content_hash, residual
 from tribetune.windows import Window

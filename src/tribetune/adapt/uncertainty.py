@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
-from tribetune.adapt.adapter import personal_row, share
+from tribetune.adapt.adapter import personal_row
 from tribetune.adapt.base import Base
 from tribetune.adapt.latents import drawn
 from tribetune.adapt.left_out import LeftOut, Made, fitting, ridge_problem
 from tribetune.adapt.methods import fit_method
 from tribetune.adapt.ridge import Problem
-from tribetune.model.subjects import SubjectBlock
+from tribetune.adapt.rows import starting_row, with_rows
 from tribetune.windows import Window
 
 REFITS = 6
@@ -180,17 +180,7 @@ def _of(window: Window, outputs: Tensor) -> Window:
 
 
 def _narrow(base: Base, n_outputs: int, outputs: Tensor) -> Base:
-    """The same base with fewer outputs; what its trunk gave is shared."""
-    config, block = base.tribe.config, base.tribe.subjects
-    starts = config.unseen_row and config.n_outputs == n_outputs
-    model = share(base.tribe)
-    own = {} if starts else {"unseen_row": False, "subject_dropout": 0.0}
-    model.config = dataclasses.replace(config, n_outputs=len(outputs), rows=1, subjects=[], **own)
-    with torch.device("meta"):
-        model.subjects = SubjectBlock(1, config.readout_in, len(outputs))
-    shape = (1, config.readout_in, len(outputs))
-    weights = block.weights[-1:, :, outputs] if starts else block.weights.new_zeros(shape)
-    bias = block.bias[-1:, outputs] if starts else block.bias.new_zeros(1, len(outputs))
-    model.subjects.weights = nn.Parameter(weights.detach(), requires_grad=False)
-    model.subjects.bias = nn.Parameter(bias.detach(), requires_grad=False)
-    return dataclasses.replace(base, tribe=model)
+    """The same base with fewer outputs, each with its own start; what its trunk gave is shared."""
+    weights, bias = starting_row(base.tribe, n_outputs)
+    tribe = with_rows(base.tribe, weights[None][..., outputs], bias[None, outputs], unseen_row=True)
+    return dataclasses.replace(base, tribe=tribe, space=None)

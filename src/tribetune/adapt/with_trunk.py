@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter, starting_row
+from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.adapt.base import Base
 from tribetune.adapt.course import Course, train
 from tribetune.adapt.descent import Descent
 from tribetune.adapt.latents import Latents, choose, inner_folds, mean_score, window_latents, without_shared
 from tribetune.adapt.readout import ReadoutSettings, plan_readout
+from tribetune.adapt.rows import starting_row
 from tribetune.adapt.truncation import low_rank_readout
 from tribetune.model.tribe import Tribe
 from tribetune.windows import Window

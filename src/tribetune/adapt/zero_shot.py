@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.base import Base
+from tribetune.adapt.rows import has_unseen
 from tribetune.errors import AdaptationError
 from tribetune.windows import Window
 
@@ -22,11 +23,10 @@ def fit_zero_shot(base: Base, windows: Sequence[Window], settings: ZeroShotSetti
     AdaptationError
         If the checkpoint has no unseen row for these outputs.
     """
-    config = base.tribe.config
-    n_outputs = windows[0].bold.shape[1] if windows else config.n_outputs
-    if not config.unseen_row or n_outputs != config.n_outputs:
+    n_outputs = windows[0].bold.shape[1] if windows else base.tribe.config.n_outputs
+    if not has_unseen(base.tribe, n_outputs):
         raise AdaptationError(
-            f"zero-shot is not defined: the checkpoint has no unseen row with {n_outputs:,} outputs",
+            f"zero-shot is not defined: the checkpoint has no unseen row for these {n_outputs:,} outputs",
             hint="set adaptation.method to ridge, low-rank, readout or lora",
         )
     return Adapter("zero-shot")

@@ -17,6 +17,7 @@ from tribetune.model.weights import all_finite
 from tribetune.share.card import adapter_card
 from tribetune.share.facts import FORMAT, check_facts
 from tribetune.share.plain_files import check_folder, check_tensor_file, read_plain_json
+from tribetune.spaces import Space
 
 WEIGHTS, FACTS, LORA, CARD, PICTURE, UNCERTAINTY = (
     "adapter_model.safetensors", "tribetune.json", "adapter_config.json", "README.md", "scores.png",
@@ -60,8 +61,8 @@ def save_adapter(adapter: Adapter, folder: Path, facts: Mapping[str, Any], pictu
             write_json(part / LORA, _peft_config(adapter.lora, facts.get("base") or {}))
         if picture:
             shutil.copyfile(picture, part / PICTURE)
-        told = {"format": FORMAT, "method": adapter.method, "trained_weights": adapter.n_weights}
-        write_facts(part, {**told, "chosen": dict(adapter.chosen), **facts, "files": file_facts(part)})
+        told = {"method": adapter.method, "trained_weights": adapter.n_weights, "chosen": dict(adapter.chosen)}
+        write_facts(part, {**told, **facts, **_version(adapter), "files": file_facts(part)})
         part.chmod(0o755)
         if folder.exists():
             shutil.rmtree(folder)
@@ -148,7 +149,7 @@ def load_adapter(folder: Path, base_hash: str | None = None) -> Adapter:
         tensors = {_in_memory(name): tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
     except (OSError, SafetensorError) as error:
         raise AdaptationError(f"{folder / WEIGHTS} cannot be read: {error}", hint="fetch the adapter again") from error
-    adapter = Adapter(facts["method"], tensors, lora, facts["chosen"])
+    adapter = Adapter(facts["method"], tensors, lora, facts["chosen"], _space(facts))
     try:
         check_form(adapter)
     except AdaptationError as error:
@@ -179,6 +180,22 @@ def read_facts(folder: Path) -> dict[str, Any]:
             hint="fetch the adapter again",
         )
     return facts
+
+
+def _version(adapter: Adapter) -> dict[str, Any]:
+    """The first version that reads it right, and what that version needs to know."""
+    if adapter.space is None:
+        return {"format": FORMAT - 1}
+    return {"format": FORMAT, "space": adapter.space.name, "n_outputs": adapter.space.n_outputs}
+
+
+def _space(facts: Mapping[str, Any]) -> Space | None:
+    """Where the adapter's outputs live, if it began from the unseen row for another space."""
+    if facts["format"] < FORMAT:
+        return None
+    if facts.get("n_outputs") is None:
+        raise AdaptationError(f"{FACTS} does not tell n_outputs", hint="fetch the adapter again")
+    return Space(facts["space"], facts["n_outputs"])
 
 
 def _check_hashes(folder: Path, facts: Mapping[str, Any]) -> None:

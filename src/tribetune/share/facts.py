@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from tribetune.errors import AdaptationError
 
-FORMAT = 2
-"""Version of the bundle's layout. 1 had no hashes, and LoRA matrices without peft's prefix."""
+FORMAT = 3
+"""Version of the bundle's layout. 1 had no hashes, and LoRA matrices without peft's prefix; from 3 on a readout for
+another space than the checkpoint's began from what the unseen row has of it, before from zero."""
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Interval = Annotated[list[float | None], Field(min_length=2, max_length=2)]
@@ -117,7 +118,7 @@ class FileFacts(_Part):
 class Facts(_Part):
     """All that an adapter says about itself."""
 
-    format: Literal[1, 2]
+    format: Literal[1, 2, 3]
     method: str
     space: str
     base: Base | None = None

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
-from tribetune.adapt.adapter import starting_row
 from tribetune.adapt.axes import Axes
 from tribetune.adapt.ridge import Problem, RidgeSettings, choose_penalties, pose
+from tribetune.adapt.rows import starting_row
 from tribetune.evaluate.more_runs import Calibration, OneMore, one_more
 from tribetune.study.sweep import Point, Refitter
 

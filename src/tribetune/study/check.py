@@ -14,7 +14,7 @@ from tribetune.splits import Split
 from tribetune.study.alignment import lag_note
 from tribetune.study.group_data import read_cohort
 from tribetune.study.leaks import enforce, find_leaks
-from tribetune.study.prepare import bold_cache, prepare
+from tribetune.study.prepare import bold_cache, open_trunk, prepare
 from tribetune.study.runs import read_all
 
 
@@ -61,17 +61,18 @@ def _check_pretraining(recipe: PretrainRecipe) -> list[str]:
 def _check_study(recipe: Recipe) -> list[str]:
     # Everything wrong is told at once, and before the hours that features may take.
     runs = read_all(recipe.data, bold_cache(recipe))
+    trunk = open_trunk(recipe)
     study = prepare(
-        recipe, Silent(), runs=None if recipe.data.tables else runs
+        recipe, Silent(), trunk, None if recipe.data.tables else runs
     )  # tables tell how many subjects they have
-    config, split = study.tribe.config, study.split
+    split, start = study.split, "zero" if study.trunk.space is None else "what it has of them"
     lines = [
         f"recipe: {recipe.name}, method {recipe.adaptation.method}",
-        f"checkpoint: {recipe.checkpoint}, {_count(study.tribe)} weights, {config.n_outputs:,} outputs",
+        f"checkpoint: {recipe.checkpoint}, {_count(trunk.tribe)} weights, {trunk.tribe.config.n_outputs:,} outputs",
         *_parts(split),
         f"calibration: {study.calibration_minutes:.1f} min in {len(study.calibration)} windows"
         f" of {recipe.windows.duration_s:g} s",
-        f"zero-shot: {'defined' if study.has_zero_shot else 'not defined, readouts start from zero'}",
+        f"zero-shot: {'defined' if study.has_zero_shot else f'not defined, readouts start from {start}'}",
     ]
     leakage = find_leaks(study)
     enforce(leakage)

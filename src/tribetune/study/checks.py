@@ -6,6 +6,7 @@ import torch
 
 from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.latents import window_latents
+from tribetune.adapt.rows import starting_row, with_row
 from tribetune.errors import AdaptationError
 from tribetune.model.tribe import Tribe
 from tribetune.windows import Window
@@ -39,7 +40,7 @@ def check_change(tribe: Tribe, adapter: Adapter, window: Window, before: str) ->
     RuntimeError
         If the trunk or the unseen row is not bitwise what it was: our fault, after which nobody else is adapted to.
     AdaptationError
-        If the adapter's prediction equals the unseen row's, or is not finite.
+        If the adapter's prediction is where its readout started, or is not finite.
     """
     if weights_digest(tribe) != before:
         raise RuntimeError("training changed the checkpoint's own weights")
@@ -47,11 +48,10 @@ def check_change(tribe: Tribe, adapter: Adapter, window: Window, before: str) ->
     with torch.inference_mode():
         latents = window_latents(model, window)[None]
         personal = model.readout(latents, torch.tensor([0]))
-        if model.config.unseen_row:
-            group = tribe.readout(window_latents(tribe, window)[None])
-            _check_unseen(model, tribe)
-        else:
-            group = torch.zeros_like(personal)  # such a readout starts at zero
+        began = with_row(tribe, *starting_row(tribe, personal.shape[-1]))
+        group = began.readout(window_latents(tribe, window)[None], torch.tensor([0]))
+    if model.config.unseen_row:
+        _check_unseen(model, tribe)
     if not torch.isfinite(personal).all():
         raise AdaptationError(
             f"{adapter.method} diverged: its prediction is not finite", hint="lower adaptation.learning_rate, or 'auto'"

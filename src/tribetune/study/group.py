@@ -19,9 +19,10 @@ from tribetune.recipe.group import GroupRecipe
 from tribetune.spaces import FSAVERAGE5, Space
 from tribetune.splits import Part
 from tribetune.study.bold import Reader
+from tribetune.study.fitting import mismatches
 from tribetune.study.group_data import Runs, read_cohort
 from tribetune.study.leaks import Leakage, enforce, find_in_checkpoint, shown
-from tribetune.study.prepare import bold_cache, mismatches, open_trunk
+from tribetune.study.prepare import bold_cache, open_trunk
 from tribetune.study.provenance import provenance
 from tribetune.study.stages import REFUSED, open_run
 from tribetune.study.stimuli import timeline_digest

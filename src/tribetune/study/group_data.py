@@ -9,7 +9,8 @@ from tribetune.features.encoders import Encoders
 from tribetune.progress import Progress
 from tribetune.recipe.group import GroupRecipe
 from tribetune.stimulus.timeline import Timeline
-from tribetune.study.prepare import bold_cache, check_window, encoders_of, features_of, open_trunk
+from tribetune.study.fitting import check_window
+from tribetune.study.prepare import bold_cache, encoders_of, features_of, open_trunk
 from tribetune.study.runs import StudyRun, aligned_run, study_runs
 from tribetune.study.stimuli import check_usable
 from tribetune.study.subjects import ALL, chosen_subjects

@@ -11,6 +11,7 @@ from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.base import Base
 from tribetune.adapt.left_out import predict_windows
 from tribetune.adapt.methods import fit_method
+from tribetune.adapt.rows import has_unseen
 from tribetune.errors import AdaptationError
 from tribetune.evaluate.bootstrap import Estimate, HeldOut, bootstrap_scores
 from tribetune.progress import Progress
@@ -135,9 +136,10 @@ def climb(
         If the checkpoint has no unseen row for these outputs, and no rung but a gain on it is given.
     """
     held = HeldOut(*_measured(on.judged))
-    adapters = {GROUND: Adapter(GROUND)}
+    adapters: dict[str, Adapter] = {}
     predicted, kept, steps = {}, NOTHING, []
-    if _has_ground(base, on):
+    if has_unseen(base.tribe, on.judged[0].bold.shape[1]):
+        adapters[GROUND] = fit_method(GROUND, base, on.judged, {}, judging.seed)
         predicted, kept = {GROUND: predict_windows(base, adapters[GROUND], on.judged)}, GROUND
     else:
         rungs = _without_gain(rungs)
@@ -205,11 +207,6 @@ def _without_gain(rungs: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[s
 def _signed(value: float | None) -> str:
     """A difference, as it was found or as JSON keeps it."""
     return "not known" if value is None or value != value else f"{value:+.4f}"
-
-
-def _has_ground(base: Base, on: Climb) -> bool:
-    config = base.tribe.config
-    return config.unseen_row and config.n_outputs == on.judged[0].bold.shape[1]
 
 
 def _measured(windows: Sequence[Window]) -> tuple[Float[np.ndarray, "time output"], tuple[str, ...]]:

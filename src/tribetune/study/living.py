@@ -11,7 +11,7 @@ import numpy as np
 from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.left_out import LeftOut, Made, left_out
 from tribetune.adapt.uncertainty import uncertainty
-from tribetune.evaluate.bootstrap import HeldOut, bootstrap_scores
+from tribetune.evaluate.bootstrap import Bootstrap, HeldOut, bootstrap_scores
 from tribetune.evaluate.drift import Drift, drift_sentence, session_drift
 from tribetune.evaluate.predict import Cut, predict_run
 from tribetune.evaluate.resampling import Resampling
@@ -50,8 +50,8 @@ def live_with(study: Prepared, adapted: list[Lived], progress: Progress) -> dict
     Returns
     -------
     dict
-        Plain values for ``scores.json``: per method ``uncertainty``, ``forgetting`` and ``drift``, each with a
-        sentence; what cannot be told is not there.
+        Plain values for ``scores.json``: per method ``uncertainty``, ``forgetting``, ``beside_group`` and ``drift``,
+        each with a sentence; what cannot be told is not there.
     """
     found: dict[str, Any] = {}
     if study.has_zero_shot and _has_sessions(study):
@@ -87,6 +87,8 @@ def _lived(study: Prepared, one: Lived) -> dict[str, Any]:
         found["uncertainty"] = {"covers": sure.covers, "median_noise": noise, "told": told}
     if study.has_zero_shot:
         found["forgetting"] = _forgetting(study, one.method, adapter)
+    elif study.trunk.space is not None:
+        found["beside_group"] = _beside_group(study, one)
     if _has_sessions(study):
         # a trunk that was trained again on half the data is another adapter: only the test is told of
         found |= _drift_facts(study, one.method, None if adapter.changes_trunk else held, one.test)
@@ -98,13 +100,7 @@ def _forgetting(study: Prepared, method: str, adapter: Adapter) -> dict[str, Any
     if not adapter.changes_trunk:
         return {"changed": False, "told": f"{method} leaves the trunk as it is: the unseen row predicts what it did."}
     before, after = _group_test(study), _group_test(study, adapter)
-    mask, bold, runs = study.held_out()
-    held_out = HeldOut(bold[mask], tuple(np.asarray(runs)[mask].tolist()))
-    resampling = _resampling(study)
-    scored = bootstrap_scores(
-        {"before": before[mask], "after": after[mask]}, held_out, _counted(study)[None], block=resampling.block,
-        draws=resampling.draws, seed=resampling.seed,
-    )  # fmt: skip
+    scored = _scored(study, {"before": before, "after": after}, _counted(study))
     scores = {name: scored.score(name, 0) for name in ("before", "after")}
     apart = scored.difference("after", "before", 0)
     low, high = apart.interval
@@ -120,6 +116,30 @@ def _forgetting(study: Prepared, method: str, adapter: Adapter) -> dict[str, Any
     )
     return {"changed": True, "before": asdict(scores["before"]), "after": asdict(scores["after"]),
             "difference": asdict(apart), "told": told}  # fmt: skip
+
+
+def _beside_group(study: Prepared, one: Lived) -> dict[str, Any]:
+    """An adapter's test score and the unseen row's, where that predicts only some of the outputs: on those alone."""
+    known = study.tribe.subjects.bias[-1].isfinite().cpu().numpy()
+    scored = _scored(study, {GROUP: _group_test(study), one.method: one.test}, _counted(study) & known)
+    scores = {name: scored.score(name, 0) for name in (GROUP, one.method)}
+    apart = scored.difference(one.method, GROUP, 0)
+    low, high = apart.interval
+    interval = f"95 % interval {low:+.4f} to {high:+.4f}" if low == low else "too little test data for an interval"
+    told = (
+        f"{one.method}: on the {apart.n_outputs:,} outputs that the unseen row predicts its mean r on the test is"
+        f" {scores[one.method].mean:.3f}, zero-shot's {scores[GROUP].mean:.3f} ({apart.mean:+.4f}, {interval})."
+    )
+    plain = {name: asdict(score) for name, score in scores.items()}
+    return {"scores": plain, "difference": asdict(apart), "told": told}
+
+
+def _scored(study: Prepared, predicted: Mapping[str, np.ndarray], outputs: np.ndarray) -> Bootstrap:
+    """Predictions of the test on some outputs, paired."""
+    mask, bold, runs = study.held_out()
+    held_out = HeldOut(bold[mask], tuple(np.asarray(runs)[mask].tolist()))
+    valid = {name: values[mask] for name, values in predicted.items()}
+    return bootstrap_scores(valid, held_out, outputs[None], **asdict(_resampling(study)))
 
 
 def _group_test(study: Prepared, adapter: Adapter | None = None) -> np.ndarray:

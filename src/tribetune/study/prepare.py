@@ -10,12 +10,12 @@ import numpy as np
 from jaxtyping import Bool
 
 from tribetune.adapt.base import Base
+from tribetune.adapt.rows import has_unseen
 from tribetune.arrays import hash_plain
-from tribetune.errors import FeatureError, SpaceError
+from tribetune.errors import FeatureError
 from tribetune.features.encoders import Encoders, encoders, named_set, pick_device
 from tribetune.features.extract import EVENT_KINDS, Features, extract
 from tribetune.model.checkpoint import checkpoint_hash, find_checkpoint, identify
-from tribetune.model.inputs import longest_window
 from tribetune.model.tribe import Tribe
 from tribetune.progress import Progress
 from tribetune.recipe.data import BlockSplit
@@ -23,11 +23,11 @@ from tribetune.recipe.schema import Recipe
 from tribetune.spaces import Space
 from tribetune.splits import Part, Split, windows_of
 from tribetune.study.bold import Reader
+from tribetune.study.fitting import check_outputs, check_window, from_nothing, mismatches
 from tribetune.study.provenance import short_names
 from tribetune.study.runs import StudyRun, aligned_run, study_runs
 from tribetune.study.splitting import split_runs
 from tribetune.study.stimuli import check_usable, timeline_digest
-from tribetune.timing import FEATURE_HZ
 from tribetune.windows import Window
 
 OWN_FOLDER = "a folder"
@@ -102,9 +102,8 @@ class Prepared:
     @property
     def has_zero_shot(self) -> bool:
         """Whether the checkpoint's unseen row predicts these outputs."""
-        config = self.tribe.config
         n_outputs = self.split.test[0].aligned.bold.shape[1]
-        return config.unseen_row and config.space == self.recipe.data.space and config.n_outputs == n_outputs
+        return self.tribe.config.space == self.recipe.data.space and has_unseen(self.tribe, n_outputs)
 
     @property
     def fingerprint(self) -> dict[str, Any]:
@@ -175,7 +174,10 @@ def prepare(
         progress.advance(f"Features of {run.label}", 0.0)
         features = features_of(recipe, run, chosen, progress)
         aligned.append(aligned_run(run, features, recipe.windows.hemodynamic_lag_s, cache))
-    check_outputs(tribe, recipe.data.space, int(aligned[0].bold.shape[1]))
+    space = Space(recipe.data.space, int(aligned[0].bold.shape[1]))
+    check_outputs(tribe, space)
+    opened = opened.in_space(space)
+    notes += from_nothing(opened)
     split, repeats = split_runs(recipe, aligned, {run.label: run.timeline.start_s for run in runs})
     media = [event.file for run in runs for event in run.timeline.events if event.file]
     inputs = tuple(dict.fromkeys([path for run in runs for path in run.inputs] + media))
@@ -200,22 +202,6 @@ def open_trunk(recipe: Recipe) -> Base:
 def bold_cache(recipe: Recipe) -> Path:
     """Folder where a recipe's cleaned and aligned BOLD is kept."""
     return recipe.data.cache or recipe.features.store.parent / "bold"
-
-
-def check_window(tribe: Tribe, window_s: float) -> None:
-    """Refuse windows longer than the checkpoint takes.
-
-    Raises
-    ------
-    FeatureError
-        With the longest that it takes.
-    """
-    longest_s = longest_window(tribe.config) / FEATURE_HZ
-    if window_s > longest_s:
-        raise FeatureError(
-            f"windows of {window_s:g} s, the checkpoint takes at most {longest_s:g} s",
-            hint=f"set windows.duration_s to {longest_s:g} or less",
-        )
 
 
 def encoders_of(tribe: Tribe, name: str) -> Encoders:
@@ -261,39 +247,6 @@ def _identities(chosen: Encoders, runs: list[StudyRun], modalities: Sequence[str
     """Of the encoders that had something to encode; imported features have none."""
     shown = [name for name in modalities if any(run.timeline.of_kind(EVENT_KINDS[name]) for run in runs)]
     return {name: hash_plain(chosen[name].identity) for name in shown if name in chosen.by_modality}
-
-
-def check_outputs(tribe: Tribe, space: str, n_outputs: int) -> None:
-    """Refuse outputs that are as many as the checkpoint's, but of another space: its row would mean other places.
-
-    Raises
-    ------
-    SpaceError
-        With both spaces.
-    """
-    config = tribe.config
-    if config.unseen_row and n_outputs == config.n_outputs and space != config.space:
-        raise SpaceError(
-            f"the study's {n_outputs:,} outputs are of {space}, the checkpoint's {config.n_outputs:,} are of"
-            f" {config.space}: their order is another",
-            hint="set data.space to the checkpoint's, or use a parcellation of another number of parcels",
-        )
-
-
-def mismatches(recipe: Recipe, tribe: Tribe) -> list[str]:
-    """What the checkpoint's own targets had otherwise."""
-    notes, lag_s, cleaning = [], recipe.windows.hemodynamic_lag_s, recipe.data.cleaning
-    if lag_s != tribe.config.lag_s:
-        notes.append(
-            f"The checkpoint was trained at a lag of {tribe.config.lag_s:g} s, this study's is"
-            f" {lag_s:g} s: its predictions come as much too early or late."
-        )
-    if cleaning != tribe.config.cleaning:
-        notes.append(
-            f"The checkpoint was trained on BOLD cleaned by `{tribe.config.cleaning}`, this study's is cleaned by"
-            f" `{cleaning}`: zero-shot, and where readouts start, are for BOLD cleaned otherwise."
-        )
-    return notes
 
 
 def _regressed_across(recipe: Recipe) -> bool:

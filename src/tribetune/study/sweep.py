@@ -13,7 +13,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tribetune.adapt.adapter import Adapter, readout_names
-from tribetune.adapt.base import Base
 from tribetune.baselines.fir import fit_fir
 from tribetune.errors import BoldError
 from tribetune.evaluate.predict import Cut, predict_run
@@ -135,7 +134,7 @@ class Refitter:
         """The study with a point's calibration data; what methods share in memory there ends with it."""
         if self._at is None or self._at[0] != point.key:
             trunk = self.study.trunk
-            own = Base(trunk.tribe, trunk.name, trunk.cache, trunk.chosen_precision(self._test[0][0]))
+            own = replace(trunk, precision=trunk.chosen_precision(self._test[0][0]), _memory={})
             split = replace(self.study.split, training=point.parts)
             self._at = point.key, replace(self.study, trunk=own, split=split)
         return self._at[1]
