@@ -109,7 +109,7 @@ def _use(base: Mapping[str, Any], called: str) -> str:
     return (
         f"```\ntribetune predict {checkpoint} --adapter {called} film.mp4 --out predictions\n```\n\n"
         "```python\n"
-        "from tribetune import Tribe, load_adapter\n"
+        "from tribetune import Tribe, load_adapter\n\n"
         f'model = load_adapter("{called}").apply(Tribe.from_pretrained("{checkpoint}"))\n'
         "bold = model(features, subjects=torch.zeros(1, dtype=int))  # row 0 is the subject's; at 1 Hz\n"
         "```"
