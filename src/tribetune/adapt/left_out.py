@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Bool, Float
 
 from tribetune.adapt.adapter import Adapter
+from tribetune.adapt.axes import Axes
 from tribetune.adapt.base import Base
 from tribetune.adapt.latents import inner_folds, window_latents
 from tribetune.adapt.methods import METHODS, fit_method
-from tribetune.adapt.ridge import INFINITE, Problem, RidgeSettings, choose_penalties, left_out_residuals, pose
+from tribetune.adapt.ridge import INFINITE, RidgeSettings, choose_penalties, left_out_residuals, pose
 from tribetune.adapt.rows import starting_row
 from tribetune.adapt.unseen import unseen_prediction
 from tribetune.windows import Window
@@ -61,6 +62,24 @@ class Made:
 
 
 @dataclass(frozen=True)
+class ClosedForm:
+    """What is known of ridge's uncertainty without a refit.
+
+    Attributes
+    ----------
+    axes : Axes
+        Of all calibration samples.
+    penalties : Tensor of shape (n_outputs,)
+    share : Tensor of shape (n_outputs,)
+        Mean variance of left-out predictions by the fits' own uncertainty, relative to that of the noise.
+    """
+
+    axes: Axes
+    penalties: Float[torch.Tensor, " output"]
+    share: Float[torch.Tensor, " output"]
+
+
+@dataclass(frozen=True)
 class LeftOut:
     """Predictions for the valid samples of calibration windows by fits that did not see their run.
 
@@ -69,14 +88,14 @@ class LeftOut:
     predicted, measured : array of shape (n_samples, n_outputs)
     runs : tuple of str
         The run of each sample.
-    share : array of shape (n_outputs,), optional
-        Mean variance of these predictions by the fits' own uncertainty, relative to that of the noise; ridge only.
+    closed_form : ClosedForm, optional
+        Ridge's only.
     """
 
     predicted: Float[np.ndarray, "time output"]
     measured: Float[np.ndarray, "time output"]
     runs: tuple[str, ...]
-    share: Float[np.ndarray, " output"] | None = None
+    closed_form: ClosedForm | None = None
 
 
 def left_out(base: Base, windows: Sequence[Window], made: Made) -> LeftOut | None:
@@ -93,13 +112,13 @@ def left_out(base: Base, windows: Sequence[Window], made: Made) -> LeftOut | Non
     if len(windows) < 2:
         return None
     if made.is_closed_form_ridge:
-        predicted, share = _ridge(base, windows, made)
+        predicted, closed_form = _ridge(base, windows, made)
     else:
-        predicted, share = _refitted(base, windows, made), None
+        predicted, closed_form = _refitted(base, windows, made), None
     once = np.repeat(_seen_once(windows), [int(window.mask.sum()) for window in windows])
     measured = np.concatenate([window.bold[window.mask] for window in windows])
     runs = np.repeat([window.run for window in windows], [int(window.mask.sum()) for window in windows])
-    return LeftOut(predicted[once], measured[once], tuple(runs[once].tolist()), share)
+    return LeftOut(predicted[once], measured[once], tuple(runs[once].tolist()), closed_form)
 
 
 def predict_windows(base: Base, adapter: Adapter, windows: Sequence[Window]) -> Float[np.ndarray, "time output"]:
@@ -115,20 +134,15 @@ def predict_windows(base: Base, adapter: Adapter, windows: Sequence[Window]) -> 
     return np.concatenate(parts)
 
 
-def ridge_problem(base: Base, windows: Sequence[Window], made: Made) -> tuple[Problem, torch.Tensor]:
-    """The ridge problem of some windows, and the penalty of every output."""
+def _ridge(base: Base, windows: Sequence[Window], made: Made) -> tuple[np.ndarray, ClosedForm]:
     latents = base.latents(windows)
-    problem = pose(base, latents, starting_row(base.tribe, latents[0].bold.shape[1]))
-    return problem, choose_penalties(problem, RidgeSettings(**made.fixed))[0]
-
-
-def _ridge(base: Base, windows: Sequence[Window], made: Made) -> tuple[np.ndarray, np.ndarray]:
-    problem, penalties = ridge_problem(base, windows, made)
+    start = starting_row(base.tribe, latents[0].bold.shape[1])
+    problem = pose(base, latents, start)
+    penalties, _ = choose_penalties(problem, RidgeSettings(**made.fixed))
     errors, share = left_out_residuals(problem, penalties)
-    values = torch.cat([part.values for part in base.latents(windows)])
-    start = unseen_prediction(base, values, starting_row(base.tribe, problem.left.shape[1]))
+    group = unseen_prediction(base, torch.cat([part.values for part in latents]), start)
     # both are of what the unseen row leaves, less what all outputs do together
-    return (start + problem.left - errors).cpu().numpy(), share.cpu().numpy()
+    return (group + problem.left - errors).cpu().numpy(), ClosedForm(problem.axes, penalties, share.cpu())
 
 
 def _refitted(base: Base, windows: Sequence[Window], made: Made) -> Float[np.ndarray, "time output"]:

@@ -12,9 +12,8 @@ from torch import Tensor
 from tribetune.adapt.adapter import personal_row
 from tribetune.adapt.base import Base
 from tribetune.adapt.latents import drawn
-from tribetune.adapt.left_out import LeftOut, Made, fitting, ridge_problem
+from tribetune.adapt.left_out import ClosedForm, LeftOut, Made, fitting
 from tribetune.adapt.methods import fit_method
-from tribetune.adapt.ridge import Problem
 from tribetune.adapt.rows import starting_row, with_rows
 from tribetune.windows import Window
 
@@ -98,10 +97,9 @@ def uncertainty(base: Base, windows: Sequence[Window], made: Made, held: LeftOut
     """
     windows = [window for window in windows if window.mask.any()]
     left_out = torch.from_numpy(np.square(held.measured - held.predicted).mean(0))
-    if held.share is not None:
-        shape = _ridge_shape(*ridge_problem(base, windows, made))
-        noise = (left_out / (1 + torch.from_numpy(held.share))).sqrt()
-        return _told(noise, shape, f"{NOISE}, and the uncertainty of the readout's weights (closed form)")
+    if (known := held.closed_form) is not None:
+        noise = (left_out / (1 + known.share)).sqrt()
+        return _told(noise, _ridge_shape(known), f"{NOISE}, and the uncertainty of the readout's weights (closed form)")
     if made.adapter.changes_trunk or not made.adapter.tensors:
         reason = "trunk and readout were" if made.adapter.changes_trunk else "nothing was"
         shape = _no_shape(base, len(left_out))
@@ -122,9 +120,9 @@ def _no_shape(base: Base, n_outputs: int) -> Shape:
     return Shape(torch.zeros(n_inputs), *nothing, torch.zeros(n_outputs, dtype=torch.int64))
 
 
-def _ridge_shape(problem: Problem, penalties: Float[Tensor, " output"]) -> Shape:
-    axes = problem.axes
-    groups, group = penalties.unique(return_inverse=True)
+def _ridge_shape(known: ClosedForm) -> Shape:
+    axes = known.axes
+    groups, group = known.penalties.unique(return_inverse=True)
     shrunk = torch.stack([axes.shrinkage(penalty) for penalty in groups.tolist()])
     means = shrunk.square() / axes.n_samples  # over calibration samples, along each axis
     kept = means.amax(0).argsort(descending=True)[:RANK]
