@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tribetune.bold.find import events_file, find_runs, list_runs
-from tribetune.bold.run_files import run_of_files
-from tribetune.errors import BoldError
+from tribetune.bold.run_files import RunFiles, run_of_files
+from tribetune.errors import BoldError, together
 
 FUNC = "derivatives/fmriprep/sub-01/func"
 
@@ -15,6 +15,11 @@ FUNC = "derivatives/fmriprep/sub-01/func"
 def surfaces(name: str, folder: str = FUNC) -> list[str]:
     """Both hemispheres' files; ``{}`` stands for the hemisphere."""
     return [f"{folder}/{name.format(side)}_bold.func.gii" for side in "LR"]
+
+
+def whole_runs(bids: Path, subject: str, task: str, space: str, session: str = "") -> list[RunFiles]:
+    """The files of every run, as a study asks for them."""
+    return together(job for _, job in find_runs(bids, subject, task, space, session))
 
 
 def test_runs_are_found_in_both_entity_orders_and_sorted_by_number(tmp_path: Path, touch: Callable) -> None:
@@ -25,7 +30,7 @@ def test_runs_are_found_in_both_entity_orders_and_sorted_by_number(tmp_path: Pat
         *surfaces("sub-01_task-rest_run-1_hemi-{}_space-fsaverage5"),
         *surfaces("sub-01_task-movie_run-2_hemi-{}_space-fsaverage6"),
     )
-    runs = find_runs(tmp_path, "01", "movie", "fsaverage5")
+    runs = whole_runs(tmp_path, "01", "movie", "fsaverage5")
     assert [run.run for run in runs] == ["2", "10"]
     assert [["hemi-L" in runs[k].bold[0].name, "hemi-R" in runs[k].bold[1].name] for k in (0, 1)] == [[True, True]] * 2
     assert runs[0].label == "sub-01_task-movie_run-2"
@@ -34,14 +39,14 @@ def test_runs_are_found_in_both_entity_orders_and_sorted_by_number(tmp_path: Pat
 def test_fslr_alone_is_answered_by_the_command_that_resamples_it(tmp_path: Path, touch: Callable) -> None:
     touch(tmp_path, f"{FUNC}/sub-01_task-movie_run-1_space-fsLR_den-91k_bold.dtseries.nii")
     with pytest.raises(BoldError, match="no run with task-movie, space-fsaverage5") as caught:
-        find_runs(tmp_path, "01", "movie", "fsaverage5")
+        whole_runs(tmp_path, "01", "movie", "fsaverage5")
     assert "wb_command -cifti-separate" in caught.value.hint
     assert "wb_command -metric-resample" in caught.value.hint
 
 
 def test_labels_may_carry_their_key(tmp_path: Path, touch: Callable) -> None:
     touch(tmp_path, *surfaces("sub-01_task-movie_hemi-{}_space-fsaverage5"))
-    (run,) = find_runs(tmp_path, "sub-01", "task-movie", "space-fsaverage5")
+    (run,) = whole_runs(tmp_path, "sub-01", "task-movie", "space-fsaverage5")
     assert (run.subject, run.task, run.run, run.session) == ("01", "movie", "", "")
 
 
@@ -49,8 +54,8 @@ def test_sessions_are_told_apart(tmp_path: Path, touch: Callable) -> None:
     for session in "12":
         folder = f"derivatives/fmriprep/sub-01/ses-{session}/func"
         touch(tmp_path, *surfaces(f"sub-01_ses-{session}_task-movie_run-1_hemi-{{}}_space-fsaverage5", folder))
-    assert [run.session for run in find_runs(tmp_path, "01", "movie", "fsaverage5")] == ["1", "2"]
-    assert [run.session for run in find_runs(tmp_path, "01", "movie", "fsaverage5", session="2")] == ["2"]
+    assert [run.session for run in whole_runs(tmp_path, "01", "movie", "fsaverage5")] == ["1", "2"]
+    assert [run.session for run in whole_runs(tmp_path, "01", "movie", "fsaverage5", session="2")] == ["2"]
 
 
 def test_events_confounds_and_t_r_come_from_their_places(tmp_path: Path, touch: Callable) -> None:
@@ -62,7 +67,7 @@ def test_events_confounds_and_t_r_come_from_their_places(tmp_path: Path, touch: 
         "sub-01/func/sub-01_task-movie_run-1_events.tsv",
         t_r={"task-movie_bold.json": 1.49},
     )
-    first, second = find_runs(tmp_path, "01", "movie", "fsaverage5")
+    first, second = whole_runs(tmp_path, "01", "movie", "fsaverage5")
     assert events_file(first) == tmp_path / "sub-01/func/sub-01_task-movie_run-1_events.tsv"
     assert first.confounds == tmp_path / f"{FUNC}/sub-01_task-movie_run-1_desc-confounds_timeseries.tsv"
     assert first.t_r == second.t_r == 1.49
@@ -77,7 +82,7 @@ def test_a_derivatives_folder_alone_is_a_dataset(tmp_path: Path, touch: Callable
         *surfaces("sub-01_task-movie_hemi-{}_space-fsaverage5"),
         "sub-01/func/sub-01_task-movie_events.tsv",
     )
-    (run,) = find_runs(tmp_path / "derivatives/fmriprep", "01", "movie", "fsaverage5")
+    (run,) = whole_runs(tmp_path / "derivatives/fmriprep", "01", "movie", "fsaverage5")
     assert run.events == tmp_path / "sub-01/func/sub-01_task-movie_events.tsv"
 
 
@@ -94,7 +99,7 @@ def test_the_nearest_and_most_specific_sidecar_wins(tmp_path: Path, touch: Calla
             f"{FUNC}/sub-01_task-movie_run-1_hemi-R_space-fsaverage5_bold.json": 2.0,
         },
     )
-    (run,) = find_runs(tmp_path, "01", "movie", "fsaverage5")
+    (run,) = whole_runs(tmp_path, "01", "movie", "fsaverage5")
     assert run.t_r == 2.0
 
 
@@ -102,26 +107,26 @@ def test_hemispheres_with_another_t_r_are_refused(tmp_path: Path, touch: Callabl
     sidecars = {f"{FUNC}/sub-01_task-movie_hemi-{side}_bold.json": t_r for side, t_r in (("L", 2.0), ("R", 1.5))}
     touch(tmp_path, *surfaces("sub-01_task-movie_hemi-{}_space-fsaverage5"), t_r=sidecars)
     with pytest.raises(BoldError, match=r"disagree on t_r: .*hemi-L.* says 2 s, .*hemi-R.* says 1.5 s"):
-        find_runs(tmp_path, "01", "movie", "fsaverage5")
+        whole_runs(tmp_path, "01", "movie", "fsaverage5")
 
 
 def test_a_broken_sidecar_is_named(tmp_path: Path, touch: Callable) -> None:
     touch(tmp_path, *surfaces("sub-01_task-movie_hemi-{}_space-fsaverage5"), "task-movie_bold.json")
     with pytest.raises(BoldError, match=r"task-movie_bold.json: not a BIDS sidecar"):
-        find_runs(tmp_path, "01", "movie", "fsaverage5")
+        whole_runs(tmp_path, "01", "movie", "fsaverage5")
 
 
 def test_a_missing_hemisphere_is_named(tmp_path: Path, touch: Callable) -> None:
     touch(tmp_path, surfaces("sub-01_task-movie_run-3_hemi-{}_space-fsaverage5")[0])
     with pytest.raises(BoldError, match=r"sub-01_task-movie_run-3: hemisphere R is missing"):
-        find_runs(tmp_path, "01", "movie", "fsaverage5")
+        whole_runs(tmp_path, "01", "movie", "fsaverage5")
 
 
 def test_two_files_of_one_hemisphere_are_refused(tmp_path: Path, touch: Callable) -> None:
     touch(tmp_path, *surfaces("sub-01_task-movie_hemi-{}_space-fsaverage5"))
     touch(tmp_path, *surfaces("sub-01_task-movie_space-fsaverage5_hemi-{}")[:1])
     with pytest.raises(BoldError, match=r"2 files claim hemisphere L: .*space-fsaverage5_hemi-L_bold\.func\.gii"):
-        find_runs(tmp_path, "01", "movie", "fsaverage5")
+        whole_runs(tmp_path, "01", "movie", "fsaverage5")
 
 
 @pytest.mark.parametrize(
@@ -135,7 +140,7 @@ def test_two_runs_of_one_name_are_refused(tmp_path: Path, touch: Callable, name:
     touch(tmp_path, *surfaces("sub-01_task-movie_hemi-{}_space-fsaverage5"))
     touch(tmp_path, *surfaces(name, folder))
     with pytest.raises(BoldError, match=r"sub-01_task-movie: 2 runs have this name: .*fmriprep") as caught:
-        find_runs(tmp_path, "01", "movie", "fsaverage5")
+        whole_runs(tmp_path, "01", "movie", "fsaverage5")
     assert f"{folder}/{name.format('L')}" in str(caught.value)
 
 
@@ -153,13 +158,13 @@ def test_a_run_that_is_not_there_is_answered_by_what_is(
 ) -> None:
     touch(tmp_path, *surfaces("sub-01_task-movie_hemi-{}_space-fsaverage5"))
     with pytest.raises(BoldError, match=said) as caught:
-        find_runs(tmp_path, **{"subject": "01", "task": "movie", "space": "fsaverage5", **asked})
+        whole_runs(tmp_path, **{"subject": "01", "task": "movie", "space": "fsaverage5", **asked})
     assert caught.value.hint
 
 
 def test_no_dataset_is_said_plainly(tmp_path: Path) -> None:
     with pytest.raises(BoldError, match="no dataset at"):
-        find_runs(tmp_path / "nowhere", "01", "movie", "fsaverage5")
+        whole_runs(tmp_path / "nowhere", "01", "movie", "fsaverage5")
 
 
 def volume(space: str, run: str = "1", more: str = "", desc: str = "preproc") -> str:
@@ -168,7 +173,7 @@ def volume(space: str, run: str = "1", more: str = "", desc: str = "preproc") ->
 
 def test_the_best_files_for_the_cortex_are_taken(tmp_path: Path, touch: Callable) -> None:
     def found() -> tuple[str, str, int]:
-        (run,) = find_runs(tmp_path, "01", "movie", "fsaverage5")
+        (run,) = whole_runs(tmp_path, "01", "movie", "fsaverage5")
         return run.kind, run.space, len(run.bold)
 
     touch(tmp_path, volume("MNI152NLin6Asym"))
@@ -187,7 +192,7 @@ def test_a_run_that_only_has_other_files_is_told(
     tmp_path: Path, touch: Callable, caplog: pytest.LogCaptureFixture
 ) -> None:
     touch(tmp_path, *surfaces("sub-01_task-movie_run-1_hemi-{}_space-fsaverage5"), volume("MNI152NLin2009cAsym", "2"))
-    assert [run.run for run in find_runs(tmp_path, "01", "movie", "fsaverage5")] == ["1"]
+    assert [run.run for run in whole_runs(tmp_path, "01", "movie", "fsaverage5")] == ["1"]
     assert "sub-01_task-movie_run-2 left out: it has MNI152NLin2009cAsym, the others fsaverage5" in caplog.text
 
 
@@ -195,36 +200,30 @@ def test_volumes_come_with_their_brain_mask(tmp_path: Path, touch: Callable) -> 
     mask = f"{FUNC}/sub-01_task-movie_run-1_space-MNI152NLin2009cAsym_res-2_desc-brain_mask.nii.gz"
     other = mask.replace("res-2", "res-1")
     touch(tmp_path, volume("MNI152NLin2009cAsym", more="_res-2"), mask, other)
-    (run,) = find_runs(tmp_path, "01", "movie", "subcortex")
+    (run,) = whole_runs(tmp_path, "01", "movie", "subcortex")
     assert (run.kind, run.brain_mask) == ("volume", tmp_path / mask)
 
 
 def test_resolutions_are_told_apart_as_fmriprep_writes_them(tmp_path: Path, touch: Callable) -> None:
     touch(tmp_path, volume("MNI152NLin2009cAsym", more="_res-2"), volume("MNI152NLin2009cAsym", more="_res-1"))
     with pytest.raises(BoldError, match="2 runs have this name"):
-        find_runs(tmp_path, "01", "movie", "MNI152NLin2009cAsym")
-    (run,) = find_runs(tmp_path, "01", "movie", "MNI152NLin2009cAsym:res-2")
+        whole_runs(tmp_path, "01", "movie", "MNI152NLin2009cAsym")
+    (run,) = whole_runs(tmp_path, "01", "movie", "MNI152NLin2009cAsym:res-2")
     assert run.bold == (tmp_path / volume("MNI152NLin2009cAsym", more="_res-2"),)
 
 
 def test_cifti_is_a_kind_of_its_own(tmp_path: Path, touch: Callable) -> None:
     touch(tmp_path, f"{FUNC}/sub-01_task-movie_run-1_space-fsLR_den-91k_bold.dtseries.nii")
-    (run,) = find_runs(tmp_path, "01", "movie", "fsLR")
+    (run,) = whole_runs(tmp_path, "01", "movie", "fsLR")
     assert (run.kind, run.space, run.label) == ("cifti", "fsLR", "sub-01_task-movie_run-1")
     with pytest.raises(BoldError, match=r"no run with task-movie, space-fsaverage5; its BOLD files are .*dtseries"):
-        find_runs(tmp_path, "01", "movie", "fsaverage5")
-
-
-def test_only_the_kinds_that_are_asked_for_are_taken(tmp_path: Path, touch: Callable) -> None:
-    touch(tmp_path, *surfaces("sub-01_task-movie_run-1_hemi-{}_space-fsaverage5"), volume("MNI152NLin2009cAsym"))
-    (run,) = find_runs(tmp_path, "01", "movie", "fsaverage5", kinds=["volume"])
-    assert run.kind == "volume"
+        whole_runs(tmp_path, "01", "movie", "fsaverage5")
 
 
 def test_freesurfer_names_are_understood(tmp_path: Path, touch: Callable) -> None:
     names = [f"{FUNC}/sub-01_ses-02_task-rest_acq-AP_run-01.fsa5.{side}.mgz" for side in ("rh", "lh")]
     touch(tmp_path, *names)
-    (run,) = find_runs(tmp_path, "01", "rest", "fsaverage5")
+    (run,) = whole_runs(tmp_path, "01", "rest", "fsaverage5")
     assert [path.name.split(".")[-2] for path in run.bold] == ["lh", "rh"]
     assert (run.session, run.run, run.space) == ("02", "01", "fsaverage5")
 
@@ -232,13 +231,13 @@ def test_freesurfer_names_are_understood(tmp_path: Path, touch: Callable) -> Non
 def test_confounds_of_old_fmriprep_are_found(tmp_path: Path, touch: Callable) -> None:
     old = f"{FUNC}/sub-01_task-movie_run-1_desc-confounds_regressors.tsv"
     touch(tmp_path, *surfaces("sub-01_task-movie_run-1_hemi-{}_space-fsaverage5"), old)
-    assert find_runs(tmp_path, "01", "movie", "fsaverage5")[0].confounds == tmp_path / old
+    assert whole_runs(tmp_path, "01", "movie", "fsaverage5")[0].confounds == tmp_path / old
 
 
 def test_predictions_beside_the_data_are_no_data(tmp_path: Path, touch: Callable) -> None:
     touch(tmp_path, *surfaces("sub-01_task-movie_run-1_hemi-{}_space-fsaverage5"))
     touch(tmp_path, *surfaces("sub-01_task-movie_run-1_hemi-{}_space-fsaverage5_desc-predicted"))
-    (run,) = find_runs(tmp_path, "01", "movie", "fsaverage5")
+    (run,) = whole_runs(tmp_path, "01", "movie", "fsaverage5")
     assert all("desc" not in path.name for path in run.bold)
 
 

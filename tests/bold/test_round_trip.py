@@ -83,7 +83,7 @@ def fake(tmp_path: Path) -> Path:
 
 
 def test_nilearns_fake_fmriprep_tree_is_found_and_read(fake: Path) -> None:
-    runs = find_runs(fake, "02", "main", "fsaverage5")
+    runs = [job() for _, job in find_runs(fake, "02", "main", "fsaverage5")]
     assert [files.label for files in runs] == [f"sub-02_ses-0{s}_task-main_run-0{r}" for s in (1, 2) for r in (1, 2)]
     for files in runs:
         assert (files.t_r, files.kind, files.space) == (1.5, "surface", "fsaverage5")
@@ -97,7 +97,7 @@ def test_nilearns_fake_fmriprep_tree_is_found_and_read(fake: Path) -> None:
 
 @pytest.mark.parametrize("one_array", [False, True])
 def test_nilearns_tree_in_both_layouts_reads_the_same(fake: Path, write_hemisphere: Callable, one_array: bool) -> None:
-    files = find_runs(fake, "01", "main", "fsaverage5", session="01")[0]
+    files = find_runs(fake, "01", "main", "fsaverage5", session="01")[0][1]()
     before = read_run(files)
     for side, path in enumerate(files.bold):
         write_hemisphere(path, before.values[:, side * N : (side + 1) * N], one_array=one_array)

@@ -1,7 +1,7 @@
 """Find the runs of a subject in a BIDS dataset with fMRIPrep derivatives."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,12 +10,10 @@ from tribetune.bold.bids_names import entities, kind_of, natural, side_of, space
 from tribetune.bold.meshes import resampling
 from tribetune.bold.run import run_label
 from tribetune.bold.run_files import RunFiles, sidecar_t_r
-from tribetune.errors import BoldError, together
+from tribetune.errors import BoldError
 from tribetune.spaces import FSAVERAGE5, FSLR
 
 _LOG = logging.getLogger(__name__)
-
-KINDS = ("surface", "volume", "cifti")
 
 _LISTED = 8
 """Files that an error names before it stops."""
@@ -34,8 +32,8 @@ _CONFOUNDS = ("desc-confounds_timeseries.tsv", "desc-confounds_regressors.tsv")
 
 
 def find_runs(
-    bids: Path, subject: str, task: str, space: str, session: str = "", kinds: Collection[str] = KINDS
-) -> list[RunFiles]:
+    bids: Path, subject: str, task: str, space: str, session: str = ""
+) -> list[tuple[RunFiles, Callable[[], RunFiles]]]:
     """List a subject's runs of one task, by session and run, in the best files there are for an output space.
 
     Parameters
@@ -50,34 +48,24 @@ def find_runs(
         their entities, as fMRIPrep writes it: ``MNI152NLin2009cAsym:res-2``.
     session : str
         Only this session; all when empty.
-    kinds : collection of str
-        Only files of these kinds.
+
+    Returns
+    -------
+    list of (RunFiles, callable)
+        What was found of each run, and what is to be called for its files, see `together`.
 
     Raises
     ------
     BoldError
-        If nothing matches (the message lists what is there), a hemisphere is missing, two sets of files have the name
-        of one run, or two sidecars disagree on the repetition time.
-    """
-    return together([job for _, job in find_each_run(bids, subject, task, space, session, kinds)])
-
-
-def find_each_run(
-    bids: Path, subject: str, task: str, space: str, session: str = "", kinds: Collection[str] = KINDS
-) -> list[tuple[RunFiles, Callable[[], RunFiles]]]:
-    """As `find_runs`, each run with what was found of it, and to be called for its files, see `together`.
-
-    Raises
-    ------
-    BoldError
-        If nothing matches; a run, when called: if it is not whole, or not the only one of its name.
+        If nothing matches (the message lists what is there). A run, when called: if a hemisphere is missing, another
+        set of files has its name, or two sidecars disagree on the repetition time.
     """
     bids, subject = Path(bids), _bare(subject, "sub")
     asked = {"task": _bare(task, "task"), **({"ses": _bare(session, "ses")} if session else {})}
     found = _files(bids, subject)
     of_task = [path for path in found if asked.items() <= entities(path).items()]
-    wanted = [fits for kind, fits in _choices(_bare(space, "space")) if not kind or kind in kinds]
-    chosen = next((runs for fits in wanted if (runs := [p for p in of_task if fits(p) and kind_of(p) in kinds])), [])
+    wanted = _choices(_bare(space, "space"))
+    chosen = next((runs for fits in wanted if (runs := [path for path in of_task if fits(path)])), [])
     if not chosen:
         raise _nothing(bids, subject, {**asked, "space": _bare(space, "space")}, found, of_task)
     runs = _grouped(chosen, bids)
@@ -137,8 +125,8 @@ def _files(bids: Path, subject: str) -> list[Path]:
     )
 
 
-def _choices(space: str) -> list[tuple[str, Callable[[Path], bool]]]:
-    """Kind and test of the files that a space can be made from, best first; no kind means any."""
+def _choices(space: str) -> list[Callable[[Path], bool]]:
+    """Tests of the files that a space can be made from, best first."""
     name, *more = space.split(":")
     also = {key: value for key, _, value in (part.partition("-") for part in more)}
 
@@ -149,7 +137,7 @@ def _choices(space: str) -> list[tuple[str, Callable[[Path], bool]]]:
             and also.items() <= entities(path).items()
         )
 
-    return [(kind, of(kind, wanted)) for kind, wanted in _SOURCES.get(name, (("", name),))]
+    return [of(kind, wanted) for kind, wanted in _SOURCES.get(name, (("", name),))]
 
 
 def _grouped(paths: Iterable[Path], bids: Path) -> list[RunFiles]:

@@ -16,7 +16,7 @@ from tribetune.bold.bids_names import entities
 from tribetune.bold.cache import kept_run, key_of
 from tribetune.bold.clean import clean, describe
 from tribetune.bold.confounds import Thresholds
-from tribetune.bold.find import find_each_run
+from tribetune.bold.find import find_runs
 from tribetune.bold.images import open_volume, volume_t_r
 from tribetune.bold.label_files import read_names
 from tribetune.bold.parcellation import Parcellation, parcels_of_image, read_parcellation
@@ -62,7 +62,7 @@ def find_files(data: Data) -> list[Callable[[], RunFiles]]:
         labels = [run_label(data.subject, data.session, data.task, run.run) for run in data.files]
         runs += [(label, partial(files_of, data, run)) for label, run in zip(labels, data.files, strict=True)]
     else:
-        found = find_each_run(Path(str(data.bids)), data.subject, data.task, _source(data), data.session)
+        found = find_runs(Path(str(data.bids)), data.subject, data.task, _source(data), data.session)
         runs += [(files.label, job) for files, job in found]
         like = found[0][0].bold
     jobs = [job for label, job in runs if not names or any(is_named(label, name) for name in names)]
@@ -75,7 +75,7 @@ def find_files(data: Data) -> list[Callable[[], RunFiles]]:
 
 
 def _source(data: Data) -> str:
-    """The space of the files that the recipe's space is made from, as `find_each_run` takes it."""
+    """The space of the files that the recipe's space is made from, as `find_runs` takes it."""
     if data.volume.source or data.parcellation is None:
         return data.volume.source or data.space
     return SUBCORTEX.name if data.parcellation.of_volumes else FSAVERAGE5.name  # the first: any volume will do
