@@ -8,8 +8,10 @@ import nibabel
 import numpy as np
 import pytest
 import yaml
+from torch.nn import functional
 from typer.testing import CliRunner
 
+from tribetune.adapt.rows import with_rows
 from tribetune.cli.app import build
 from tribetune.errors import AdaptationError, BoldError, LeakageError, RecipeError
 from tribetune.evaluate.duplicates import plain_words, word_sketch
@@ -17,6 +19,7 @@ from tribetune.model.checkpoint import load_checkpoint, save_checkpoint
 from tribetune.recipe.file import read_group_recipe
 from tribetune.simulate.cohort import simulate
 from tribetune.simulate.settings import CohortSettings
+from tribetune.spaces import FSAVERAGE5
 from tribetune.stimulus.words import read_words
 from tribetune.study.check import check
 from tribetune.study.group import predict_group
@@ -175,10 +178,20 @@ def test_the_command_names_r_group_n_and_never_calls_individual_r_so(cohort, tmp
     assert json.loads(shown.stdout)["n_subjects"] == 4
 
 
-def test_voxels_below_the_cortex_are_scored_and_ventricles_are_in_no_mean(study_folder, tmp_path):
-    tribe = load_checkpoint(study_folder / "checkpoint")
-    tribe.config = replace(tribe.config, space="subcortex")
-    save_checkpoint(tribe, tmp_path / "checkpoint")
+def of_space(tribe, space):
+    """The same outputs as a subcortex, alone or below a cortex."""
+    if space != "subcortex":
+        rows = [
+            functional.pad(part, (FSAVERAGE5.n_outputs, 0)) for part in (tribe.subjects.weights, tribe.subjects.bias)
+        ]
+        tribe = with_rows(tribe, *rows, unseen_row=True)
+    tribe.config = replace(tribe.config, space=space)
+    return tribe
+
+
+@pytest.mark.parametrize("space", ["subcortex", "fsaverage5+subcortex"])
+def test_voxels_below_the_cortex_are_scored_and_ventricles_are_in_no_mean(study_folder, tmp_path, space):
+    save_checkpoint(of_space(load_checkpoint(study_folder / "checkpoint"), space), tmp_path / "checkpoint")
     rng, bids = np.random.default_rng(0), tmp_path / "bids"
     onsets = np.arange(2.0, 100.0, 0.7)
     rows = [f"{onset:.2f}\t0.3\tword\t{rng.choice(['red', 'dog', 'ran', 'home'])}" for onset in onsets]

@@ -184,6 +184,8 @@ def _guard(
 def _predictions(recipe: GroupRecipe, trunk: Base, first: Runs, path: Path) -> list[np.ndarray]:
     """The unseen subject's prediction of each run, also written beside the scores."""
     windows, found = recipe.windows, []
+    _, any_run = next(iter(first.values()))
+    trunk = trunk.in_space(Space(recipe.data.space, any_run.bold.shape[1]))
     told = {"HemodynamicLag": windows.hemodynamic_lag_s, "Windows": joined_how(windows.duration_s, 0.0)}
     for key, (_, aligned) in first.items():
         values = predict_run(trunk.tribe, aligned, None, Cut(windows.duration_s), trunk)

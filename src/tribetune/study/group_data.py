@@ -8,6 +8,7 @@ from tribetune.errors import AdaptationError, BoldError
 from tribetune.features.encoders import Encoders
 from tribetune.progress import Progress
 from tribetune.recipe.group import GroupRecipe
+from tribetune.spaces import Space, places_within
 from tribetune.stimulus.timeline import Timeline
 from tribetune.study.fitting import check_window
 from tribetune.study.prepare import bold_cache, encoders_of, features_of, open_trunk
@@ -77,11 +78,12 @@ def _subject(recipe: GroupRecipe, label: str, trunk: Base, chosen: Encoders, pro
 
 def _check_outputs(recipe: GroupRecipe, trunk: Base, aligned: AlignedRun) -> None:
     config, n_outputs = trunk.tribe.config, aligned.bold.shape[1]
-    if not (config.unseen_row and config.space == recipe.data.space and config.n_outputs == n_outputs):
+    places = places_within(Space(recipe.data.space, n_outputs), Space(config.space, config.n_outputs))
+    if not config.unseen_row or (places < 0).any():
         row = f"one for {config.n_outputs:,} outputs of {config.space}" if config.unseen_row else "none"
         raise AdaptationError(
             f"{aligned.label} has {n_outputs:,} outputs of {recipe.data.space}; unseen rows of the checkpoint: {row}",
-            hint="choose the data.space of the checkpoint, or another checkpoint",
+            hint="choose the data.space of the checkpoint or a part of it, or another checkpoint",
         )
 
 
