@@ -1,7 +1,7 @@
 """Features and BOLD of one run on one clock, and the masked windows cut from them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -127,6 +127,12 @@ def without_bold(features: Features, label: str = "stimulus") -> AlignedRun:
     """A run of features alone, to cut windows for prediction from: no outputs, every sample valid."""
     n_samples = n_steps(features.duration_s, OUTPUT_HZ)
     return AlignedRun(label, "", features, np.zeros((n_samples, 0), np.float32), np.ones(n_samples, bool), 0.0)
+
+
+def first_seconds(window: Window, seconds: int) -> Window:
+    """The beginning of a window; all of it where it is no longer."""
+    features = {name: values[..., : seconds * STEPS_PER_OUTPUT] for name, values in window.features.items()}
+    return replace(window, features=features, bold=window.bold[:seconds], mask=window.mask[:seconds])
 
 
 def cut_windows(

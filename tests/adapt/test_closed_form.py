@@ -14,7 +14,7 @@ from tribetune.adapt.gain import GainSettings, fit_gain, shrunk_gain, typical_in
 from tribetune.adapt.latents import Latents, sample_folds
 from tribetune.adapt.low_rank import LowRankSettings, fit_low_rank, reduced_rank_ridge
 from tribetune.adapt.ridge import PENALTIES, Problem, RidgeSettings, choose_penalties, fit_ridge, left_out_errors, pose
-from tribetune.adapt.smoothing import smoothed
+from tribetune.adapt.smoothing import smoothing_weights
 from tribetune.errors import AdaptationError
 
 
@@ -231,13 +231,25 @@ def test_smoothing_keeps_the_mean_and_passes_no_gap():
     place = np.array([0, 1, 2, 3, 7, 8, 9])
     values = torch.zeros(7, 1)
     values[:4] = 5.0
-    torch.testing.assert_close(smoothed(values, place, 3.0), values)
+    torch.testing.assert_close(smoothing_weights(place, 3.0) @ values, values)
     bump = torch.zeros(7, 1)
     bump[5] = 1.0
-    wide = smoothed(bump, place, 2.0)
+    wide = smoothing_weights(place, 2.0) @ bump
     assert 0 < wide[4] == wide[6] < wide[5] < 1
     assert (wide[:4] == 0).all()
-    assert smoothed(bump, place, 0.0) is bump
+
+
+def test_smoothed_ridge_is_scikit_learns_on_data_and_latents_that_were_smoothed(base, windows):
+    latents, row, values, left = calibration(base, windows)
+    adapter = fit_ridge(base, windows, RidgeSettings(penalty=3.0, smoothing_s=4.0), seed=0)
+    place = np.cumsum([0, *(len(part.values) for part in latents)])
+    for part, first in zip(latents, place, strict=False):
+        weights, rows = smoothing_weights(part.place, 4.0).numpy(), slice(first, first + len(part.values))
+        values[rows], left[rows] = weights @ values[rows], weights @ left[rows]
+    spread = values.std(0)
+    oracle = Ridge(alpha=3.0 * len(values)).fit(values / spread, left)
+    np.testing.assert_allclose((adapter.tensors[WEIGHTS] - row[0])[:, :-1], oracle.coef_.T / spread[:, None], atol=1e-4)
+    np.testing.assert_allclose((adapter.tensors[BIAS] - row[1])[:-1], oracle.intercept_, atol=1e-3)
 
 
 def test_subjects_of_one_stimulus_share_the_axes(tribe, windows, monkeypatch):

@@ -19,12 +19,15 @@ from tribetune.arrays import map_arrays, write_arrays
 from tribetune.errors import BoldError
 from tribetune.model.tribe import Tribe
 from tribetune.spaces import Space
-from tribetune.windows import Window
+from tribetune.windows import Window, first_seconds
 
 Kept = TypeVar("Kept")
 
-_FORMAT = 1
+_FORMAT = 2
 """Goes up when the trunk gives other numbers than before."""
+
+_DECIDED_ON_S = 30
+"""Seconds of the first window that the precision is decided on."""
 
 MOST_BYTES = 2**30
 """Of what is kept in memory: 35 hours of the trunk's output at full size, or the axes of 20 subjects' hours."""
@@ -125,7 +128,8 @@ class Base:
     def _decide(self, window: Window) -> Precision:
         if not has_fast_bf16(self.device):
             return "float32"
-        exact, fast = window_latents(self.tribe, window), self.trunk_output(window, "bfloat16")
+        window = first_seconds(window, _DECIDED_ON_S)
+        exact, fast = window_latents(self.tribe, window), self._through_trunk(window, "bfloat16")
         return "bfloat16" if keeps_r(self.tribe, exact, fast) else "float32"
 
     def _from_disk(self, key: str, window: Window, precision: Precision) -> Float[Tensor, "time readout"]:

@@ -1,5 +1,6 @@
 """Gradient descent on a readout: standardised, block by block, exact for any order of the blocks."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -127,6 +128,12 @@ class Descent:
         self.weights.addmm_(standard.T, error, alpha=-1)
         self.bias.sub_(error.sum(0))
 
+    def of_first(self, n_outputs: int) -> "Descent":
+        """The descent of the first outputs alone; their weights are the same memory."""
+        few = copy.copy(self)
+        few.weights, few.bias = self.weights[:, :n_outputs], self.bias[:n_outputs]
+        return few
+
     def drive(self, error: Float[Tensor, "time output"], bold: Float[Tensor, "time output"]) -> Tensor:
         """What descends: the error, or what takes its place where correlation has a share of the loss."""
         return towards_correlation(error, bold, self.correlation) if self.correlation else error
@@ -168,6 +175,36 @@ def descend(
         mean.add()
     mean.put()
     return descent
+
+
+def impulse_response(
+    latents: Sequence[Latents], plan: Schedule
+) -> tuple[Float[Tensor, "readout time"], Float[Tensor, " time"]]:
+    """The readout that a descent from zero makes of an impulse in each sample, one after the other.
+
+    Without a correlation in the loss a descent is linear in what its start does not predict: these are its columns. A
+    sample that was not visited yet has moved nothing, so that those visited are all that is computed.
+    """
+    lengths = [len(part.values) for part in latents]
+    values = latents[0].values
+    n_samples = sum(lengths)
+    scale = scale_of(latents, plan.block)
+    descent = Descent(values.new_zeros(values.shape[1], n_samples), values.new_zeros(n_samples), scale)
+    mean = Mean([descent.weights, descent.bias] if plan.average else [])
+    place: dict[int, int] = {}  # where the columns of a window begin, in the order of the first visits
+    visited = 0
+    for _, window, blocks in visits([lengths] * plan.epochs, plan):
+        if window not in place:
+            place[window] = visited
+            visited += lengths[window]
+        impulses = values.new_zeros(lengths[window], visited)
+        impulses[:, place[window] : place[window] + lengths[window]].fill_diagonal_(1)
+        descent.of_first(visited).visit(latents[window].values, impulses, blocks)
+        mean.add()
+    mean.put()
+    weights, bias = descent.folded()
+    order = torch.cat([torch.arange(length) + place[window] for window, length in enumerate(lengths)]).to(bias.device)
+    return weights[:, order], bias[order]
 
 
 class Mean:

@@ -64,9 +64,12 @@ def valid_latents(window: Window, values: Float[Tensor, "time readout"]) -> Late
 
 
 def without_shared(latents: Sequence[Latents], weights: Tensor, bias: Tensor) -> list[Latents]:
-    """Calibration BOLD less what all outputs do together beyond a prediction, see `unseen.residual`.
+    """Calibration BOLD less what all outputs do together beyond a readout's prediction.
 
-    A prediction's mean over outputs is the prediction of their mean readout: nothing as large as BOLD is predicted.
+    Breathing, arousal and motion move the whole cortex at once; within an hour they fit some direction of the trunk's
+    output by chance, and every output learns it. Nothing is taken out where there are few outputs, because their mean
+    is signal. Held-out BOLD that is reported on never goes through here. A prediction's mean over outputs is the
+    prediction of their mean readout: nothing as large as BOLD is predicted.
     """
     if weights.shape[1] < MANY_OUTPUTS:
         return list(latents)
@@ -98,6 +101,12 @@ def sample_folds(latents: Sequence[Latents]) -> list[Bool[np.ndarray, " time"]]:
     """`inner_folds` of windows as folds of their samples, one after the other."""
     lengths = [len(part.values) for part in latents]
     return [np.repeat(fold, lengths) for fold in inner_folds([part.run for part in latents])]
+
+
+def defined_outputs(latents: Sequence[Latents]) -> Int[Tensor, " output"]:
+    """Outputs that are finite at every sample."""
+    total = torch.stack([part.bold.sum(0) for part in latents]).sum(0)  # what is not finite stays so in a sum
+    return total.isfinite().nonzero()[:, 0]
 
 
 def drawn(outputs: Int[Tensor, " output"], most: int, seed: int) -> Int[Tensor, " drawn"]:

@@ -12,11 +12,10 @@ from jaxtyping import Bool, Float
 from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.axes import Axes
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import inner_folds, window_latents
+from tribetune.adapt.latents import inner_folds, window_latents, without_shared
 from tribetune.adapt.methods import METHODS, fit_method
 from tribetune.adapt.ridge import INFINITE, RidgeSettings, choose_penalties, left_out_residuals, pose
 from tribetune.adapt.rows import starting_row
-from tribetune.adapt.unseen import unseen_prediction
 from tribetune.windows import Window
 
 FOLDS, FOLDS_OF_TRUNK = 4, 2
@@ -137,12 +136,12 @@ def predict_windows(base: Base, adapter: Adapter, windows: Sequence[Window]) -> 
 def _ridge(base: Base, windows: Sequence[Window], made: Made) -> tuple[np.ndarray, ClosedForm]:
     latents = base.latents(windows)
     start = starting_row(base.tribe, latents[0].bold.shape[1])
+    latents = without_shared(latents, *start)
     problem = pose(base, latents, start)
     penalties, _ = choose_penalties(problem, RidgeSettings(**made.fixed))
     errors, share = left_out_residuals(problem, penalties)
-    group = unseen_prediction(base, torch.cat([part.values for part in latents]), start)
-    # both are of what the unseen row leaves, less what all outputs do together
-    return (group + problem.left - errors).cpu().numpy(), ClosedForm(problem.axes, penalties, share.cpu())
+    bold = torch.cat([part.bold for part in latents])
+    return (bold - errors).cpu().numpy(), ClosedForm(problem.axes, penalties, share.cpu())
 
 
 def _refitted(base: Base, windows: Sequence[Window], made: Made) -> Float[np.ndarray, "time output"]:

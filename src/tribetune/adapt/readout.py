@@ -10,9 +10,11 @@ from torch import Tensor
 
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.adapt.base import Base
-from tribetune.adapt.descent import Schedule, descend
-from tribetune.adapt.latents import Latents, choose, drawn, inner_folds, mean_score, without_shared
+from tribetune.adapt.descent import Schedule, descend, impulse_response
+from tribetune.adapt.latents import Latents, choose, defined_outputs, drawn, inner_folds, mean_score, without_shared
+from tribetune.adapt.operators import Operator, readout_by
 from tribetune.adapt.rows import starting_row
+from tribetune.adapt.unseen import content_hash
 from tribetune.windows import Window
 
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.9)
@@ -21,7 +23,7 @@ RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.9)
 CAUTIOUS_RATE = 0.01
 """Taken where a single window leaves nothing to choose on."""
 
-_SEARCH_OUTPUTS = 512
+_SEARCH_OUTPUTS = 128
 """Outputs that the learning rate is chosen on: each output descends on its own, so a random sample is unbiased."""
 
 
@@ -74,9 +76,23 @@ def fit_readout(base: Base, windows: Sequence[Window], settings: ReadoutSettings
     start = starting_row(base.tribe, latents[0].bold.shape[1])
     latents = without_shared(latents, *start)
     plan, curve = plan_readout(latents, start, settings, seed)
-    weights, bias = descend(latents, start, plan).folded()
+    weights, bias = _trained(base, latents, start, plan)
     tensors = {WEIGHTS: weights.cpu(), BIAS: bias.cpu()}
     return Adapter("readout", tensors, chosen={"learning_rate": plan.rate, "inner_scores": curve})
+
+
+def _trained(
+    base: Base, latents: Sequence[Latents], start: tuple[Tensor, Tensor], plan: Schedule
+) -> tuple[Tensor, Tensor]:
+    """The readout after the descent, which is linear in BOLD unless correlation has a share of the loss.
+
+    It is then carried out once for all outputs, on fewer columns than these are, and serves the next subject, too.
+    """
+    lengths = [len(part.values) for part in latents]
+    if plan.correlation or sum(lengths) >= len(start[1]):
+        return descend(latents, start, plan).folded()
+    key = f"descent {content_hash(*(part.values for part in latents))} {plan}"
+    return readout_by(base.kept(key, lambda: Operator(*impulse_response(latents, plan))), base, latents, start)
 
 
 def plan_readout(
@@ -107,8 +123,7 @@ def choose_rate(
 
     Outputs descend each on their own: those of all rates stand side by side, and one descent tries them together.
     """
-    defined = torch.stack([torch.isfinite(part.bold).all(0) for part in latents]).all(0).nonzero()[:, 0]
-    outputs = drawn(defined, _SEARCH_OUTPUTS, plan.seed)
+    outputs = drawn(defined_outputs(latents), _SEARCH_OUTPUTS, plan.seed)
     few = [replace(part, bold=part.bold[:, outputs]) for part in latents]
     origin = start[0][:, outputs].repeat(1, len(RATES)), start[1][outputs].repeat(len(RATES))
     pace = torch.tensor(RATES).repeat_interleave(len(outputs)).to(origin[1])

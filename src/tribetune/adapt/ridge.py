@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,9 +13,10 @@ from torch import Tensor
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.adapt.axes import Axes, principal_axes
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import Latents, drawn, sample_folds
+from tribetune.adapt.latents import Latents, defined_outputs, drawn, sample_folds, without_shared
+from tribetune.adapt.operators import Operator, readout_by
 from tribetune.adapt.rows import starting_row
-from tribetune.adapt.smoothing import smoothed
+from tribetune.adapt.smoothing import smoothing_weights
 from tribetune.adapt.unseen import content_hash, residual
 from tribetune.windows import Window
 
@@ -28,7 +29,7 @@ INFINITE = "inf"
 CAUTIOUS_PENALTY = 100.0
 """Taken where a single window leaves nothing to choose on."""
 
-_SEARCH_OUTPUTS = 512
+_SEARCH_OUTPUTS = 256
 """Outputs that one penalty for all is chosen on: a random sample is unbiased."""
 
 _CHUNK = 4096
@@ -75,7 +76,9 @@ class Problem:
     axes: Axes
     left: Float[Tensor, "time output"]
     folds: list[Int[Tensor, " _"]]
-    keep: Callable[[str, Callable[[], Tensor]], Tensor] = lambda _, make: make()
+    smoothing: Sequence[Float[Tensor, "_ _"]] = ()
+    """Weights over each window's samples that data and trunk output have gone through; none where they have not."""
+    keep: Callable[[str, Callable[[], Any]], Any] = lambda _, make: make()
     """Keeps by name what depends on the axes alone, for the next subject; nothing unless told how."""
 
     def chunks(self) -> Iterator[slice]:
@@ -83,9 +86,9 @@ class Problem:
         for start in range(0, self.left.shape[1], _CHUNK):
             yield slice(start, start + _CHUNK)
 
-    def solver(self, penalty: float) -> Float[Tensor, "input time"]:
-        """The matrix from data to weights, for the trunk's output as it is."""
-        return self.keep(f"solver {penalty:g}", lambda: _solver(self.axes, penalty))
+    def operator(self, penalty: float) -> Operator:
+        """What makes the change of the readout, for the trunk's output and BOLD as they are."""
+        return self.keep(f"operator {penalty:g}", lambda: _operator(self.axes, penalty, self.smoothing))
 
     def undo(self, fold: Int[Tensor, " _"], penalty: float) -> Callable[[Tensor], Tensor]:
         """What turns a fold's error within the fit into its error when it is left out: ``(I − H_ff)⁻¹``.
@@ -121,23 +124,34 @@ def fit_ridge(base: Base, windows: Sequence[Window], settings: RidgeSettings, se
     """
     latents = base.latents(windows)
     start = starting_row(base.tribe, latents[0].bold.shape[1])
-    problem = pose(base, latents, start, settings.smoothing_s)
+    latents = without_shared(latents, *start)
+    outputs = drawn(defined_outputs(latents), _SEARCH_OUTPUTS, 0) if settings.penalty_per == "all" else None
+    problem = pose(base, latents, start, settings.smoothing_s, outputs)
     penalties, chosen = choose_penalties(problem, settings)
-    weights, bias = solve(problem, penalties, start)
+    if outputs is not None:  # one penalty for all
+        penalties = penalties[:1].expand_as(start[1])
+    weights, bias = solve(problem, penalties, base, latents, start)
     return Adapter("ridge", {WEIGHTS: weights.cpu(), BIAS: bias.cpu()}, chosen=chosen)
 
 
-def pose(base: Base, latents: Sequence[Latents], start: tuple[Tensor, Tensor], smoothing_s: float = 0.0) -> Problem:
-    """The ridge problem of some calibration data: its principal axes are shared by all who saw the same stimulus."""
-    values = torch.cat([smoothed(part.values, part.place, smoothing_s) for part in latents])
-    left = residual(base, latents, start)
-    if smoothing_s > 0:
-        rows = left.split([len(part.values) for part in latents])
-        left = torch.cat([smoothed(own, part.place, smoothing_s) for own, part in zip(rows, latents, strict=True)])
+def pose(
+    base: Base,
+    latents: Sequence[Latents],
+    start: tuple[Tensor, Tensor],
+    smoothing_s: float = 0.0,
+    outputs: Int[Tensor, " _"] | None = None,
+) -> Problem:
+    """The ridge problem of some calibration data, for some outputs or all.
+
+    Its principal axes are shared by all who saw the same stimulus.
+    """
+    smoothing = [smoothing_weights(part.place, smoothing_s).to(base.device) for part in latents] if smoothing_s else []
+    values = _smoothed(torch.cat([part.values for part in latents]), smoothing)
+    left = _smoothed(residual(base, latents, start, outputs), smoothing)
     folds = [torch.from_numpy(np.flatnonzero(fold)).to(left.device) for fold in sample_folds(latents)]
     of = content_hash(values)
     axes = base.kept(f"axes {of}", lambda: principal_axes(values))
-    return Problem(axes, left, folds, lambda name, make: base.kept(f"{name} {of}", make))
+    return Problem(axes, left, folds, smoothing, lambda name, make: base.kept(f"{name} {of}", make))
 
 
 def choose_penalties(problem: Problem, settings: RidgeSettings) -> tuple[Float[Tensor, " output"], dict]:
@@ -212,26 +226,41 @@ def left_out_residuals(
 
 
 def solve(
-    problem: Problem, penalties: Float[Tensor, " output"], start: tuple[Tensor, Tensor]
+    problem: Problem,
+    penalties: Float[Tensor, " output"],
+    base: Base,
+    latents: Sequence[Latents],
+    start: tuple[Tensor, Tensor],
 ) -> tuple[Float[Tensor, "input output"], Float[Tensor, " output"]]:
     """Weights and bias; those of the start where an output is undefined."""
-    weights, bias = start[0].clone(), start[1].clone()
-    for penalty in penalties.unique().tolist():
+    groups = penalties.unique().tolist()
+    if len(groups) == 1:
+        return readout_by(problem.operator(groups[0]), base, latents, start)
+    weights, bias = torch.empty_like(start[0]), torch.empty_like(start[1])
+    for penalty in groups:
         outputs = (penalties == penalty).nonzero()[:, 0]
-        whole = len(outputs) == len(penalties)  # slices are views, indices copy
-        for chunk in problem.chunks() if whole else outputs.split(_CHUNK):
-            left = problem.left[:, chunk]
-            found = (problem.solver(penalty) @ left).nan_to_num_()
-            weights[:, chunk] += found
-            bias[chunk] += torch.nan_to_num(left.mean(0)) - problem.axes.mean @ found
+        few = [replace(part, bold=part.bold[:, outputs]) for part in latents]
+        own = start[0][:, outputs], start[1][outputs]
+        weights[:, outputs], bias[outputs] = readout_by(problem.operator(penalty), base, few, own)
     return weights, bias
 
 
-def _solver(axes: Axes, penalty: float) -> Float[Tensor, "input time"]:
+def _smoothed(values: Float[Tensor, "time _"], smoothing: Sequence[Tensor]) -> Float[Tensor, "time _"]:
+    if not smoothing:
+        return values
+    parts = values.split([len(weights) for weights in smoothing])
+    return torch.cat([weights @ part for weights, part in zip(smoothing, parts, strict=True)])
+
+
+def _operator(axes: Axes, penalty: float, smoothing: Sequence[Tensor]) -> Operator:
     if math.isinf(penalty):
-        return axes.left.new_zeros(len(axes.right), axes.n_samples)
-    scaled = axes.right * (axes.strength / (axes.strength.square() + penalty * axes.n_samples))
-    return (scaled @ axes.left.T) / axes.spread[:, None]
+        weights = axes.left.new_zeros(len(axes.right), axes.n_samples)
+    else:
+        scaled = axes.right * (axes.strength / (axes.strength.square() + penalty * axes.n_samples))
+        weights = (scaled @ axes.left.T) / axes.spread[:, None]
+    bias = 1 / axes.n_samples - axes.mean @ weights
+    both = _smoothed(torch.cat([weights, bias[None]]).T, [block.T for block in smoothing]).T
+    return Operator(both[:-1], both[-1])
 
 
 def _inverse_of_rest(b: Float[Tensor, "row column"]) -> Float[Tensor, "column column"]:

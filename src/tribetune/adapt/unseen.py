@@ -5,36 +5,34 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import MANY_OUTPUTS, Latents
+from tribetune.adapt.latents import Latents
 
 
-def residual(base: Base, latents: Sequence[Latents], start: tuple[Tensor, Tensor]) -> Float[Tensor, "time output"]:
-    """What a readout does not predict of all windows together, less what all outputs do together.
-
-    Breathing, arousal and motion move the whole cortex at once; within an hour they fit some direction of the trunk's
-    output by chance, and every output learns it. Nothing is taken out where there are few outputs, because their mean
-    is signal. Held-out BOLD that is reported on never goes through here.
+def residual(
+    base: Base, latents: Sequence[Latents], start: tuple[Tensor, Tensor], outputs: Int[Tensor, " _"] | None = None
+) -> Float[Tensor, "time output"]:
+    """What a readout does not predict of the BOLD of all windows together.
 
     Parameters
     ----------
     base : Base
-        Keeps the prediction for the next subject.
+        Keeps the prediction of all outputs for the next subject.
     latents : sequence of Latents
     start : tuple of Tensor of shape (readout_in, n_outputs) and (n_outputs,)
         The readout before training.
+    outputs : Tensor, optional
+        Some outputs; all when left out.
     """
     values = torch.cat([part.values for part in latents])
-    predicted = unseen_prediction(base, values, start)
-    left = torch.empty(len(values), predicted.shape[1], device=values.device)
-    for part, guess, rest in zip(latents, *_by_window(latents, predicted, left), strict=True):
-        torch.sub(part.bold, guess, out=rest)
-        if rest.shape[1] >= MANY_OUTPUTS:
-            rest.sub_(rest.nanmean(1, keepdim=True))
-    return left
+    if outputs is None:
+        predicted = unseen_prediction(base, values, start)
+        return torch.cat([part.bold for part in latents]).sub_(predicted)
+    predicted = torch.addmm(start[1][outputs], values, start[0][:, outputs])
+    return torch.cat([part.bold[:, outputs] for part in latents]).sub_(predicted)
 
 
 def content_hash(*parts: Tensor) -> str:
@@ -56,8 +54,3 @@ def unseen_prediction(
         return bias.expand(len(values), -1)
     # a few of its weights tell a row from that of other outputs
     return base.kept(f"unseen {content_hash(values, weights[:4], bias)}", lambda: torch.addmm(bias, values, weights))
-
-
-def _by_window(latents: Sequence[Latents], *joined: Tensor) -> list[tuple[Tensor, ...]]:
-    lengths = [len(part.values) for part in latents]
-    return [whole.split(lengths) for whole in joined]

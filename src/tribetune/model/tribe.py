@@ -189,7 +189,8 @@ class Tribe(nn.Module):
     def _one_projected(self, name: str, x: Tensor) -> Tensor:
         x = x.float()
         x = x.flatten(1, 2) if self.config.layer_aggregation == "cat" else x.mean(1)
-        x = self.projectors[name](x.transpose(1, 2))
+        # as one matrix: a turned one is multiplied window by window, each with a copy of the weights
+        x = self.projectors[name](x.transpose(1, 2).contiguous())
         if self.training and self.config.modality_dropout > 0:
             x = x.masked_fill(_dropped((len(x), 1, 1), self.config.modality_dropout, x), 0.0)
         return x

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool
 
 from tribetune.adapt.axes import Axes
+from tribetune.adapt.latents import without_shared
 from tribetune.adapt.ridge import Problem, RidgeSettings, choose_penalties, pose
 from tribetune.adapt.rows import starting_row
 from tribetune.evaluate.more_runs import Calibration, OneMore, one_more
@@ -48,7 +49,7 @@ def buying(
     base = study.trunk
     latents = base.latents(study.calibration)
     start = starting_row(base.tribe, int(latents[0].bold.shape[1]))
-    problem = pose(base, latents, start)
+    problem = pose(base, without_shared(latents, *start), start)
     penalties, _ = choose_penalties(problem, RidgeSettings(penalty=settings.get("penalty", "auto")))
     values, bold = torch.cat([part.values for part in latents]), torch.cat([part.bold for part in latents])
     runs = [part.run for part in latents for _ in range(len(part.values))]
