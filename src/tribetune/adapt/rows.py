@@ -87,11 +87,12 @@ def in_space(tribe: Tribe, space: Space) -> Tribe:
     if not config.unseen_row or (config.space, config.n_outputs) == (space.name, space.n_outputs):
         return tribe
     places = torch.from_numpy(places_within(space, Space(config.space, config.n_outputs))).to(block.bias.device)
-    known = places >= 0
-    if not known.any():
+    unknown = places < 0
+    if unknown.all():
         return tribe
     weights, bias = block.weights[-1].detach()[:, places], block.bias[-1].detach()[places]
-    weights = torch.where(known, weights, 0)
-    model = with_rows(tribe, weights[None], torch.where(known, bias, torch.nan)[None], unseen_row=True)
+    weights.masked_fill_(unknown, 0)
+    bias.masked_fill_(unknown, torch.nan)
+    model = with_rows(tribe, weights[None], bias[None], unseen_row=True)
     model.config = dataclasses.replace(model.config, space=space.name)
     return model
