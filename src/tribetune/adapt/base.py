@@ -15,6 +15,7 @@ from tribetune.adapt.float32 import fast_float32
 from tribetune.adapt.latents import Latents, valid_latents, window_latents
 from tribetune.adapt.precision import Precision, halve_frozen, has_fast_bf16, keeps_r
 from tribetune.adapt.rows import in_space, share
+from tribetune.adapt.side_by_side import side_by_side
 from tribetune.arrays import map_arrays, write_arrays
 from tribetune.errors import BoldError
 from tribetune.model.tribe import Tribe
@@ -26,7 +27,7 @@ Kept = TypeVar("Kept")
 _FORMAT = 2
 """Goes up when the trunk gives other numbers than before."""
 
-_DECIDED_ON_S = 30
+_DECIDED_ON_S = 20
 """Seconds of the first window that the precision is decided on."""
 
 MOST_BYTES = 2**30
@@ -79,11 +80,13 @@ class Base:
         BoldError
             If no window has one, or no output is defined.
         """
-        found = [valid_latents(window, self.trunk_output(window)) for window in windows if window.mask.any()]
-        if not found:
+        windows = [window for window in windows if window.mask.any()]
+        if not windows:
             raise BoldError(
                 "no valid sample is left in the calibration data", hint="check the split, the lag and the masks"
             )
+        pairs = list(zip(windows, self.trunk_outputs(windows), strict=True))
+        found = side_by_side(lambda pair: valid_latents(*pair), pairs, self.device)
         if not any(part.bold.isfinite().any() for part in found):
             raise BoldError(
                 f"none of {found[0].bold.shape[1]:,} outputs is defined in the calibration data",
@@ -91,11 +94,22 @@ class Base:
             )
         return found
 
+    def trunk_outputs(
+        self, windows: Sequence[Window], precision: Precision | None = None
+    ) -> list[Float[Tensor, "_ readout"]]:
+        """The trunk's pooled output for every sample of windows, from memory or disk where it was computed before."""
+        precision = precision or self.chosen_precision(windows[0])
+        model = self._model(precision)
+        keys = side_by_side(lambda window: window_key(window, self.name, precision), windows, self.device)
+        known = {key: self._memory[key] for key in keys if key in self._memory}
+        new = {key: window for key, window in zip(keys, windows, strict=True) if key not in known}
+        made = side_by_side(lambda pair: self._from_disk(*pair, model, precision), list(new.items()), self.device)
+        known |= zip(new, made, strict=True)
+        return [self.kept(key, lambda key=key: known[key]) for key in keys]
+
     def trunk_output(self, window: Window, precision: Precision | None = None) -> Float[Tensor, "time readout"]:
-        """The trunk's pooled output for every sample of a window, from memory or disk where it was computed before."""
-        precision = precision or self.chosen_precision(window)
-        key = window_key(window, self.name, precision)
-        return self.kept(key, lambda: self._from_disk(key, window, precision))
+        """As `trunk_outputs`, of one window."""
+        return self.trunk_outputs([window], precision)[0]
 
     def kept(self, key: str, make: Callable[[], Kept]) -> Kept:
         """A value that was made before under this key, or made now: what subjects of one stimulus share."""
@@ -129,24 +143,24 @@ class Base:
         if not has_fast_bf16(self.device):
             return "float32"
         window = first_seconds(window, _DECIDED_ON_S)
-        exact, fast = window_latents(self.tribe, window), self._through_trunk(window, "bfloat16")
+        exact = window_latents(self.tribe, window)
+        fast = window_latents(self._model("bfloat16"), window, "bfloat16")
         return "bfloat16" if keeps_r(self.tribe, exact, fast) else "float32"
 
-    def _from_disk(self, key: str, window: Window, precision: Precision) -> Float[Tensor, "time readout"]:
+    def _from_disk(self, key: str, window: Window, model: Tribe, precision: Precision) -> Float[Tensor, "time readout"]:
         if self.cache is None or not self.name:
-            return self._through_trunk(window, precision)
+            return window_latents(model, window, precision)
         path = self.cache / f"trunk-{key[:32]}.safetensors"
         values = _read(path)
         if values is None:
-            made = self._through_trunk(window, precision)
+            made = window_latents(model, window, precision)
             about = {"checkpoint": self.name, "precision": precision, "device": self.device.type}
             write_arrays(path, {"values": made.cpu().numpy()}, about)
             return made
         return torch.from_numpy(values).to(self.device)
 
-    def _through_trunk(self, window: Window, precision: Precision) -> Float[Tensor, "time readout"]:
-        model = self.kept("halved trunk", self._halved) if precision == "bfloat16" else self.tribe
-        return window_latents(model, window, precision)
+    def _model(self, precision: Precision) -> Tribe:
+        return self.kept("halved trunk", self._halved) if precision == "bfloat16" else self.tribe
 
     def _halved(self) -> Tribe:
         """The model with its trunk's matrices rounded once, not at every window."""

@@ -1,7 +1,7 @@
 """The frozen trunk's pooled output beside the BOLD that goes with it: what every readout is fitted on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -63,8 +63,8 @@ def valid_latents(window: Window, values: Float[Tensor, "time readout"]) -> Late
     return Latents(values[torch.from_numpy(place).to(values.device)], bold, window.run, place)
 
 
-def without_shared(latents: Sequence[Latents], weights: Tensor, bias: Tensor) -> list[Latents]:
-    """Calibration BOLD less what all outputs do together beyond a readout's prediction.
+def take_out_shared(latents: Sequence[Latents], weights: Tensor, bias: Tensor) -> None:
+    """Take out of calibration BOLD, in place, what all outputs do together beyond a readout's prediction.
 
     Breathing, arousal and motion move the whole cortex at once; within an hour they fit some direction of the trunk's
     output by chance, and every output learns it. Nothing is taken out where there are few outputs, because their mean
@@ -72,7 +72,7 @@ def without_shared(latents: Sequence[Latents], weights: Tensor, bias: Tensor) ->
     prediction of their mean readout: nothing as large as BOLD is predicted.
     """
     if weights.shape[1] < MANY_OUTPUTS:
-        return list(latents)
+        return
     means: dict[bytes, tuple[Tensor, Tensor]] = {}
 
     def shared(part: Latents) -> Float[Tensor, "time 1"]:
@@ -84,7 +84,8 @@ def without_shared(latents: Sequence[Latents], weights: Tensor, bias: Tensor) ->
         measured = part.bold if defined.all() else part.bold[:, defined]
         return measured.mean(1, keepdim=True) - part.values @ row - level
 
-    return [replace(part, bold=part.bold - shared(part)) for part in latents]
+    for part in latents:
+        part.bold.sub_(shared(part))
 
 
 def inner_folds(runs: Sequence[str]) -> list[Bool[np.ndarray, " window"]]:

@@ -12,10 +12,11 @@ from jaxtyping import Bool, Float
 from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.axes import Axes
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import inner_folds, window_latents, without_shared
+from tribetune.adapt.latents import inner_folds, take_out_shared, window_latents
 from tribetune.adapt.methods import METHODS, fit_method
 from tribetune.adapt.ridge import INFINITE, RidgeSettings, choose_penalties, left_out_residuals, pose
 from tribetune.adapt.rows import starting_row
+from tribetune.adapt.side_by_side import side_by_side
 from tribetune.windows import Window
 
 FOLDS, FOLDS_OF_TRUNK = 4, 2
@@ -124,9 +125,12 @@ def predict_windows(base: Base, adapter: Adapter, windows: Sequence[Window]) -> 
     """An adapter's prediction for the valid samples of some windows; the trunk's kept output serves where it can."""
     model = adapter.apply(base.tribe)
     rows = torch.tensor([0]) if adapter.tensors else None
+    if adapter.changes_trunk:
+        outputs = side_by_side(lambda window: window_latents(model, window), windows, base.device)
+    else:
+        outputs = base.trunk_outputs(windows, "float32")
     parts = []
-    for window in windows:
-        values = window_latents(model, window) if adapter.changes_trunk else base.trunk_output(window, "float32")
+    for window, values in zip(windows, outputs, strict=True):
         with torch.no_grad():
             found = model.readout(values[None], rows)[0]
         parts.append(found.cpu().numpy()[window.mask])
@@ -136,7 +140,7 @@ def predict_windows(base: Base, adapter: Adapter, windows: Sequence[Window]) -> 
 def _ridge(base: Base, windows: Sequence[Window], made: Made) -> tuple[np.ndarray, ClosedForm]:
     latents = base.latents(windows)
     start = starting_row(base.tribe, latents[0].bold.shape[1])
-    latents = without_shared(latents, *start)
+    take_out_shared(latents, *start)
     problem = pose(base, latents, start)
     penalties, _ = choose_penalties(problem, RidgeSettings(**made.fixed))
     errors, share = left_out_residuals(problem, penalties)

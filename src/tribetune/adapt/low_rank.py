@@ -11,7 +11,7 @@ from torch import Tensor
 from tribetune.adapt.adapter import BIAS, LEFT, RIGHT, Adapter
 from tribetune.adapt.axes import standardised
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import Latents, sample_folds, without_shared
+from tribetune.adapt.latents import Latents, sample_folds, take_out_shared
 from tribetune.adapt.rows import starting_row
 from tribetune.adapt.unseen import residual
 from tribetune.errors import AdaptationError
@@ -82,7 +82,8 @@ def fit_low_rank(base: Base, windows: Sequence[Window], settings: LowRankSetting
     latents = base.latents(windows)
     start = starting_row(base.tribe, latents[0].bold.shape[1])
     mean, spread, values = standardised(torch.cat([part.values for part in latents]))
-    left = residual(base, without_shared(latents, *start), start)
+    take_out_shared(latents, *start)
+    left = residual(base, latents, start)
     defined = left.isfinite().all(0)
     left = torch.where(defined, left, 0)
     rank, penalty, chosen = _choose(latents, values, left, settings, seed)

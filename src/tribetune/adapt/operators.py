@@ -12,8 +12,8 @@ from tribetune.adapt.latents import Latents, defined_outputs, drawn
 from tribetune.adapt.precision import Precision, has_fast_bf16, product, same_prediction
 from tribetune.adapt.unseen import content_hash
 
-_CHUNK = 4096
-"""Outputs at once: a few copies of (time, output) and (readout_in, output) stay small."""
+_CHUNK = 2048
+"""Outputs at once: copies of an hour of them are small enough that the next chunk's take the same memory."""
 
 _JUDGES = 64
 """Outputs on which products in both precisions are compared."""

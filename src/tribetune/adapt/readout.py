@@ -11,7 +11,7 @@ from torch import Tensor
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.adapt.base import Base
 from tribetune.adapt.descent import Schedule, descend, impulse_response
-from tribetune.adapt.latents import Latents, choose, defined_outputs, drawn, inner_folds, mean_score, without_shared
+from tribetune.adapt.latents import Latents, choose, defined_outputs, drawn, inner_folds, mean_score, take_out_shared
 from tribetune.adapt.operators import Operator, readout_by
 from tribetune.adapt.rows import starting_row
 from tribetune.adapt.unseen import content_hash
@@ -74,7 +74,7 @@ def fit_readout(base: Base, windows: Sequence[Window], settings: ReadoutSettings
     """
     latents = base.latents(windows)
     start = starting_row(base.tribe, latents[0].bold.shape[1])
-    latents = without_shared(latents, *start)
+    take_out_shared(latents, *start)
     plan, curve = plan_readout(latents, start, settings, seed)
     weights, bias = _trained(base, latents, start, plan)
     tensors = {WEIGHTS: weights.cpu(), BIAS: bias.cpu()}

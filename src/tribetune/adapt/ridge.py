@@ -13,7 +13,7 @@ from torch import Tensor
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.adapt.axes import Axes, principal_axes
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import Latents, defined_outputs, drawn, sample_folds, without_shared
+from tribetune.adapt.latents import Latents, defined_outputs, drawn, sample_folds, take_out_shared
 from tribetune.adapt.operators import Operator, readout_by
 from tribetune.adapt.rows import starting_row
 from tribetune.adapt.smoothing import smoothing_weights
@@ -124,7 +124,7 @@ def fit_ridge(base: Base, windows: Sequence[Window], settings: RidgeSettings, se
     """
     latents = base.latents(windows)
     start = starting_row(base.tribe, latents[0].bold.shape[1])
-    latents = without_shared(latents, *start)
+    take_out_shared(latents, *start)
     outputs = drawn(defined_outputs(latents), _SEARCH_OUTPUTS, 0) if settings.penalty_per == "all" else None
     problem = pose(base, latents, start, settings.smoothing_s, outputs)
     penalties, chosen = choose_penalties(problem, settings)

@@ -12,7 +12,7 @@ from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.adapt.base import Base
 from tribetune.adapt.course import Course, train
 from tribetune.adapt.descent import Descent
-from tribetune.adapt.latents import Latents, choose, inner_folds, mean_score, window_latents, without_shared
+from tribetune.adapt.latents import Latents, choose, inner_folds, mean_score, take_out_shared, window_latents
 from tribetune.adapt.readout import ReadoutSettings, plan_readout
 from tribetune.adapt.rows import starting_row
 from tribetune.adapt.truncation import low_rank_readout
@@ -97,7 +97,7 @@ def fit_with_trunk(base: Base, windows: Sequence[Window], settings: TrunkSetting
     windows = [window for window in windows if window.mask.any()]
     latents = base.latents(windows)
     start = starting_row(base.tribe, latents[0].bold.shape[1])
-    latents = without_shared(latents, *start)
+    take_out_shared(latents, *start)
     plan, found = plan_readout(latents, start, settings.readout, seed)
     precision = base.chosen_precision(windows[0])
     course = Course(kind.rates[0], kind.config, plan, precision, settings.random_phase, settings.modality_dropout)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool
 
 from tribetune.adapt.axes import Axes
-from tribetune.adapt.latents import without_shared
+from tribetune.adapt.latents import take_out_shared
 from tribetune.adapt.ridge import Problem, RidgeSettings, choose_penalties, pose
 from tribetune.adapt.rows import starting_row
 from tribetune.evaluate.more_runs import Calibration, OneMore, one_more
@@ -49,9 +49,10 @@ def buying(
     base = study.trunk
     latents = base.latents(study.calibration)
     start = starting_row(base.tribe, int(latents[0].bold.shape[1]))
-    problem = pose(base, without_shared(latents, *start), start)
-    penalties, _ = choose_penalties(problem, RidgeSettings(penalty=settings.get("penalty", "auto")))
     values, bold = torch.cat([part.values for part in latents]), torch.cat([part.bold for part in latents])
+    take_out_shared(latents, *start)
+    problem = pose(base, latents, start)
+    penalties, _ = choose_penalties(problem, RidgeSettings(penalty=settings.get("penalty", "auto")))
     runs = [part.run for part in latents for _ in range(len(part.values))]
     kept = _leading(problem.axes)
     scores = _array(problem.axes.left[:, kept] * problem.axes.strength[kept])

@@ -175,4 +175,4 @@ class Refitter:
     @cached_property
     def _test_values(self) -> list[list[Tensor]]:
         """In float32, as a run scores its test, whatever the precision of the fits."""
-        return [[self.study.trunk.trunk_output(window, "float32") for window in windows] for windows in self._test]
+        return [self.study.trunk.trunk_outputs(windows, "float32") for windows in self._test]
