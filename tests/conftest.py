@@ -6,12 +6,14 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
+from typing import Any, get_type_hints
 
+import jaxtyping
 import pytest
 from beartype import BeartypeConf, beartype
 from hypothesis import settings
-from jaxtyping import install_import_hook
+from jaxtyping import TypeCheckError, install_import_hook
 from typer.testing import CliRunner, Result
 
 os.environ["MPLBACKEND"] = "Agg"
@@ -20,11 +22,30 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Checks shapes and types of every annotated function; only here, because it costs time. The hook wants the checker's
-# name, so it gets a module of its own; an int is accepted where a float is asked for, as type checkers do.
+# name, so it gets a module of its own; an int is accepted where a float is asked for, as type checkers do. What it
+# raises is a TypeError, as the code itself raises without it.
 _checker = ModuleType("_tribetune_type_checker")
-_checker.__dict__["check"] = beartype(conf=BeartypeConf(is_pep484_tower=True))
+_checker.__dict__["check"] = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeCheckError))
 sys.modules[_checker.__name__] = _checker
 install_import_hook("tribetune", f"{_checker.__name__}.check")
+_jaxtyped = jaxtyping.jaxtyped
+
+
+def _checked(*, typechecker: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Stand for ``jaxtyped``, which binds every call's arguments to remember sizes: only where there are shapes."""
+    return lambda thing: typechecker(thing) if _is_without_shapes(thing) else _jaxtyped(thing, typechecker=typechecker)
+
+
+def _is_without_shapes(thing: Any) -> bool:
+    if not isinstance(thing, FunctionType):
+        return False
+    try:
+        return "jaxtyping" not in repr(get_type_hints(thing))
+    except NameError:  # imported for type checkers only: jaxtyping takes it for anything
+        return False
+
+
+jaxtyping.jaxtyped = _checked
 
 # A busy machine is no reason to fail, and a gate must give the same answer twice.
 settings.register_profile("gate", deadline=None, derandomize=True)

@@ -12,15 +12,19 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 import yaml
+from jaxtyping import TypeCheckError
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
 from docs.blocks import check_command
 from tribetune.cli.app import build
+from tribetune.files import hash_file
 from tribetune.recipe.file import read_any_recipe
+from tribetune.scores import pearson_r
 from tribetune.shipped import about_recipe, shipped_recipes
 
 ROOT = Path(__file__).parent.parent
@@ -56,6 +60,14 @@ def test_torchvision_and_torchaudio_are_kept_out():
     for name in ("torchvision", "torchaudio"):
         assert importlib.util.find_spec(name) is None
         assert name not in pins()
+
+
+def test_a_wrong_type_and_a_wrong_shape_fail_wherever_tests_meet_them():
+    with pytest.raises(TypeCheckError, match=r"path='film\.mp4'"):
+        hash_file("film.mp4")
+    bold, mask = torch.zeros(3, 2), torch.ones(4, dtype=torch.bool)
+    with pytest.raises(TypeCheckError, match="mask"):
+        pearson_r(bold, bold, mask)
 
 
 @pytest.mark.parametrize("name", ["torch", "torchmetrics", "lightning", "transformers", "peft"])
