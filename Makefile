@@ -14,7 +14,8 @@ test: $(INSTALLED) ## the gate: style, walls between the rooms, types, tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
 	@$(BIN)/ty check src
-	@$(BIN)/python -m pytest
+	@# A process per core, four at most (2 GB each); a file's tests stay together, so that what they share is made once.
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 evidence: $(INSTALLED) ## what is too long for the gate; figures go to LOG.md
 	@$(BIN)/python benchmarks/evidence.py

@@ -13,9 +13,9 @@ from tribetune.files import hash_file
 
 
 @pytest.mark.slow
-def test_a_killed_run_is_finished_by_the_same_command_bit_for_bit(study_folder, tmp_path):
-    command = [sys.executable, "-m", "tribetune", "adapt", str(study_folder / "recipe.yaml")]
-    command += ["--set", "adaptation.method=lora", "--out"]
+def test_a_killed_run_is_finished_by_the_same_command_bit_for_bit(study_folder, tmp_path, tribetune):
+    words = ["adapt", str(study_folder / "recipe.yaml"), "--set", "adaptation.method=lora", "--out"]
+    command = [sys.executable, "-m", "tribetune", *words]
     begin = time.perf_counter()
     subprocess.run([*command, str(tmp_path / "unbroken")], check=True, capture_output=True)
     duration, moments = time.perf_counter() - begin, random.Random(5)
@@ -27,7 +27,8 @@ def test_a_killed_run_is_finished_by_the_same_command_bit_for_bit(study_folder, 
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
-        subprocess.run([*command, str(out)], check=True, capture_output=True)
+        finished = tribetune(*words, out)  # in this process, which has its imports
+        assert finished.exit_code == 0, finished.output
         assert results(out) == results(tmp_path / "unbroken")
         assert not list(out.rglob(".part-*"))
 
