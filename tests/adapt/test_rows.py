@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.adapt.test_methods import BARELY
 from tribetune.adapt.adapter import BIAS, LEFT, RIGHT, WEIGHTS, Adapter
 from tribetune.adapt.base import Base
 from tribetune.adapt.combine import average, merge
@@ -30,16 +31,6 @@ GROWN, CUT = PARTS[:2], PARTS[2:]
 
 TRAINED = [name for name in METHODS if name not in ("zero-shot", "gain")]
 """Methods that need no unseen row."""
-
-BARELY = {
-    "gain": {"shrinkage": 1e30},
-    "ridge": {"penalty": 1e12},
-    "low-rank": {"rank": 4, "penalty": 1e12},
-    "readout": {"learning_rate": 1e-12},
-    "lora": {"learning_rate": 1e-12, "readout_learning_rate": 1e-12},
-    "full": {"learning_rate": 1e-12, "readout_learning_rate": 1e-12},
-}
-"""Settings at which a method has not begun."""
 
 FITTED = {
     "ridge": {"penalty": 0.01},

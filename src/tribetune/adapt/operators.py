@@ -9,10 +9,10 @@ from torch import Tensor
 
 from tribetune.adapt.base import Base
 from tribetune.adapt.latents import Latents, defined_outputs, drawn
-from tribetune.adapt.precision import Precision, has_fast_bf16, product, same_prediction
+from tribetune.adapt.precision import Precision, has_fast_bf16, product, same_prediction, spread_out
 from tribetune.adapt.unseen import content_hash
 
-_CHUNK = 2048
+CHUNK = 2048
 """Outputs at once: copies of an hour of them are small enough that the next chunk's take the same memory."""
 
 _JUDGES = 64
@@ -57,7 +57,7 @@ def readout_by(
     weights, bias = torch.empty_like(start[0]), torch.empty_like(start[1])
     judges = drawn(defined_outputs(latents), _JUDGES, 0)
     precision = _precision(base, operator.weights, _joined(latents, judges), values)
-    for chunk in _chunks(len(bias)):
+    for chunk in chunks(len(bias)):
         bold = _joined(latents, chunk)
         torch.add(rest.weights[:, chunk], product(operator.weights, bold, precision), out=weights[:, chunk])
         torch.add(rest.bias[chunk], operator.bias @ bold, out=bias[chunk])
@@ -80,9 +80,9 @@ def _without_prediction(operator: Operator, base: Base, values: Tensor, start: t
     if not weights.any() and not bias.any():
         return _Rest(weights, bias)
     through, level = operator.weights @ values, operator.bias @ values
-    precision = _precision(base, through, weights[:, :: max(1, weights.shape[1] // _JUDGES)], values)
+    precision = _precision(base, through, spread_out(weights, _JUDGES), values)
     rest = torch.empty_like(weights)
-    for chunk in _chunks(len(bias)):
+    for chunk in chunks(len(bias)):
         torch.sub(weights[:, chunk], product(through, weights[:, chunk], precision), out=rest[:, chunk])
     rest.addr_(operator.weights.sum(1), bias, alpha=-1)
     return _Rest(rest, bias - level @ weights - operator.bias.sum() * bias)
@@ -90,15 +90,18 @@ def _without_prediction(operator: Operator, base: Base, values: Tensor, start: t
 
 def _precision(base: Base, left: Tensor, right: Tensor, values: Tensor) -> Precision:
     """Precision of a product that gives weights, judged by the predictions of a few outputs."""
-    if base.precision != "auto" or not has_fast_bf16(base.device):
-        return "bfloat16" if base.precision == "bfloat16" else "float32"
+    if base.precision != "auto":
+        return base.precision
+    if not has_fast_bf16(base.device):
+        return "float32"
     exact, fast = (values @ product(left, right, precision).float() for precision in ("float32", "bfloat16"))
     return "bfloat16" if same_prediction(exact, fast) else "float32"
 
 
-def _chunks(n_outputs: int) -> Iterator[slice]:
-    for first in range(0, n_outputs, _CHUNK):
-        yield slice(first, first + _CHUNK)
+def chunks(n_outputs: int) -> Iterator[slice]:
+    """Outputs, some at a time."""
+    for first in range(0, n_outputs, CHUNK):
+        yield slice(first, first + CHUNK)
 
 
 def _joined(latents: Sequence[Latents], outputs: slice | Tensor) -> Float[Tensor, "time output"]:

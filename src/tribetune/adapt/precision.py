@@ -36,9 +36,13 @@ def keeps_r(tribe: Tribe, exact: Float[Tensor, "time readout"], fast: Float[Tens
     exact, fast : Tensor of shape (n_samples, readout_in)
         The trunk's output in float32 and in bfloat16.
     """
-    weights = tribe.subjects.weights[-1].detach()
-    weights = weights[:, :: -(-weights.shape[1] // _JUDGES)]
+    weights = spread_out(tribe.subjects.weights[-1].detach(), _JUDGES)
     return same_prediction(exact @ weights, fast @ weights)
+
+
+def spread_out(weights: Float[Tensor, "readout output"], most: int) -> Float[Tensor, "readout judge"]:
+    """At most so many outputs, evenly from first to last."""
+    return weights[:, :: -(-weights.shape[1] // most)]
 
 
 def same_prediction(exact: Float[Tensor, "time output"], fast: Float[Tensor, "time output"]) -> bool:

@@ -1,7 +1,7 @@
 """Ridge on the trunk's output, shrunk towards the unseen row: closed form, the penalty chosen by leaving runs out."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.adapt.axes import Axes, principal_axes
 from tribetune.adapt.base import Base
 from tribetune.adapt.latents import Latents, defined_outputs, drawn, sample_folds, take_out_shared
-from tribetune.adapt.operators import Operator, readout_by
+from tribetune.adapt.operators import CHUNK, Operator, chunks, readout_by
 from tribetune.adapt.rows import starting_row
 from tribetune.adapt.smoothing import smoothing_weights
 from tribetune.adapt.unseen import content_hash, residual
@@ -31,9 +31,6 @@ CAUTIOUS_PENALTY = 100.0
 
 _SEARCH_OUTPUTS = 256
 """Outputs that one penalty for all is chosen on: a random sample is unbiased."""
-
-_CHUNK = 4096
-"""Outputs solved for at once: a few copies of (time, output) and (input, output) stay small."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +77,6 @@ class Problem:
     """Weights over each window's samples that data and trunk output have gone through; none where they have not."""
     keep: Callable[[str, Callable[[], Any]], Any] = lambda _, make: make()
     """Keeps by name what depends on the axes alone, for the next subject; nothing unless told how."""
-
-    def chunks(self) -> Iterator[slice]:
-        """Outputs, some at a time."""
-        for start in range(0, self.left.shape[1], _CHUNK):
-            yield slice(start, start + _CHUNK)
 
     def operator(self, penalty: float) -> Operator:
         """What makes the change of the readout, for the trunk's output and BOLD as they are."""
@@ -186,7 +178,7 @@ def left_out_errors(problem: Problem, penalties: Sequence[float]) -> Float[Tenso
     that maps data to fit (Cook & Weisberg 1982 for one sample; the same algebra holds for blocks).
     """
     axes, found = problem.axes, []
-    for chunk in problem.chunks():
+    for chunk in chunks(problem.left.shape[1]):
         centred = problem.left[:, chunk] - problem.left[:, chunk].mean(0)
         along = axes.left.T @ centred
         found.append(torch.stack([_errors(problem, centred, along, penalty) for penalty in penalties]))
@@ -217,7 +209,7 @@ def left_out_residuals(
             _left_out_variance(axes, fold, shrunk, undone) for fold, undone in zip(problem.folds, undo, strict=True)
         ]
         share[outputs] = torch.cat(spread).mean()
-        for chunk in outputs.split(_CHUNK):
+        for chunk in outputs.split(CHUNK):
             centred = problem.left[:, chunk] - problem.left[:, chunk].mean(0)
             inside = _inside(axes, centred, axes.left.T @ centred, penalty)
             for fold, undone in zip(problem.folds, undo, strict=True):

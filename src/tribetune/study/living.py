@@ -11,7 +11,7 @@ import numpy as np
 from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.left_out import LeftOut, Made, left_out
 from tribetune.adapt.uncertainty import uncertainty
-from tribetune.evaluate.bootstrap import Bootstrap, HeldOut, bootstrap_scores
+from tribetune.evaluate.bootstrap import Bootstrap, Estimate, HeldOut, bootstrap_scores
 from tribetune.evaluate.drift import Drift, drift_sentence, session_drift
 from tribetune.evaluate.predict import Cut, predict_run
 from tribetune.evaluate.resampling import Resampling
@@ -107,12 +107,11 @@ def _forgetting(study: Prepared, method: str, adapter: Adapter) -> dict[str, Any
     outcome = (
         "it scores lower: the trunk forgot" if high < 0 else "it scores higher" if low > 0 else "no reliable change"
     )
-    interval = f"95 % interval {low:+.4f} to {high:+.4f}"
     if low != low:
-        outcome, interval = "nothing can be said of it", "too little test data for an interval"
+        outcome = "nothing can be said of it"
     told = (
         f"{method}: read through the adapted trunk, the unseen row has a mean r of {scores['after'].mean:.3f} on the"
-        f" test, before {scores['before'].mean:.3f} ({apart.mean:+.4f}, {interval}): {outcome}."
+        f" test, before {scores['before'].mean:.3f} ({_with_interval(apart)}): {outcome}."
     )
     return {"changed": True, "before": asdict(scores["before"]), "after": asdict(scores["after"]),
             "difference": asdict(apart), "told": told}  # fmt: skip
@@ -124,14 +123,18 @@ def _beside_group(study: Prepared, one: Lived) -> dict[str, Any]:
     scored = _scored(study, {GROUP: _group_test(study), one.method: one.test}, _counted(study) & known)
     scores = {name: scored.score(name, 0) for name in (GROUP, one.method)}
     apart = scored.difference(one.method, GROUP, 0)
-    low, high = apart.interval
-    interval = f"95 % interval {low:+.4f} to {high:+.4f}" if low == low else "too little test data for an interval"
     told = (
         f"{one.method}: on the {apart.n_outputs:,} outputs that the unseen row predicts its mean r on the test is"
-        f" {scores[one.method].mean:.3f}, zero-shot's {scores[GROUP].mean:.3f} ({apart.mean:+.4f}, {interval})."
+        f" {scores[one.method].mean:.3f}, zero-shot's {scores[GROUP].mean:.3f} ({_with_interval(apart)})."
     )
     plain = {name: asdict(score) for name, score in scores.items()}
     return {"scores": plain, "difference": asdict(apart), "told": told}
+
+
+def _with_interval(apart: Estimate) -> str:
+    low, high = apart.interval
+    interval = f"95 % interval {low:+.4f} to {high:+.4f}" if low == low else "too little test data for an interval"
+    return f"{apart.mean:+.4f}, {interval}"
 
 
 def _scored(study: Prepared, predicted: Mapping[str, np.ndarray], outputs: np.ndarray) -> Bootstrap:
