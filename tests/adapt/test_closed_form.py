@@ -13,7 +13,8 @@ from tribetune.adapt.base import Base
 from tribetune.adapt.gain import GainSettings, fit_gain, shrunk_gain, typical_inflation
 from tribetune.adapt.latents import Latents, sample_folds
 from tribetune.adapt.low_rank import LowRankSettings, fit_low_rank, reduced_rank_ridge
-from tribetune.adapt.ridge import PENALTIES, Problem, RidgeSettings, choose_penalties, fit_ridge, left_out_errors, pose
+from tribetune.adapt.ridge import PENALTIES, RidgeSettings, choose_penalties, fit_ridge
+from tribetune.adapt.ridge_problem import Problem, left_out_errors, pose
 from tribetune.adapt.smoothing import smoothing_weights
 from tribetune.errors import AdaptationError
 
@@ -93,6 +94,25 @@ def test_one_penalty_for_many_outputs_is_that_of_a_random_sample_of_them():
     everyone = torch.nan_to_num(left_out_errors(problem, PENALTIES)).sum(1)
     assert found.shape == (5000,)
     assert found.unique().item() == pytest.approx(PENALTIES[int(everyone.argmin())])
+
+
+@pytest.mark.parametrize("smoothing_s", [0.0, 3.0])
+def test_outputs_with_their_own_penalties_are_fitted_as_if_each_were_the_only_one_of_its_kind(
+    base, windows, smoothing_s
+):
+    rng, noise = np.random.default_rng(0), np.linspace(0, 30, 12, dtype=np.float32)
+    windows = [replace(w, bold=w.bold + noise * rng.standard_normal(w.bold.shape, np.float32)) for w in windows]
+    latents, row, _, _ = calibration(base, windows)
+    own = fit_ridge(base, windows, RidgeSettings(penalty_per="output", smoothing_s=smoothing_s), seed=0)
+    penalties, _ = choose_penalties(pose(base, latents, row, smoothing_s), RidgeSettings(penalty_per="output"))
+    assert len(penalties[:-1].unique()) > 1
+    for penalty in penalties.unique().tolist():
+        alike = penalties == penalty
+        all_of_it = fit_ridge(base, windows, RidgeSettings(penalty=penalty, smoothing_s=smoothing_s), seed=0)
+        for name in (WEIGHTS, BIAS):
+            found, expected = own.tensors[name][..., alike], all_of_it.tensors[name][..., alike]
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert torch.equal(own.tensors[WEIGHTS][:, -1], row[0][:, -1])  # undefined: the unseen row
 
 
 def test_noise_around_the_group_keeps_the_unseen_row(tribe, base, windows):
@@ -254,7 +274,9 @@ def test_smoothed_ridge_is_scikit_learns_on_data_and_latents_that_were_smoothed(
 
 def test_subjects_of_one_stimulus_share_the_axes(tribe, windows, monkeypatch):
     base, made = Base(tribe), []
-    monkeypatch.setattr("tribetune.adapt.ridge.principal_axes", lambda values: made.append(1) or principal_axes(values))
+    monkeypatch.setattr(
+        "tribetune.adapt.ridge_problem.principal_axes", lambda values: made.append(1) or principal_axes(values)
+    )
     fit_ridge(base, windows, RidgeSettings(), seed=0)
     fit_ridge(base, [replace(w, bold=w.bold + 1) for w in windows], RidgeSettings(smoothing_s=0.0), seed=0)
     assert len(made) == 1

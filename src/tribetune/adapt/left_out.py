@@ -14,7 +14,8 @@ from tribetune.adapt.axes import Axes
 from tribetune.adapt.base import Base
 from tribetune.adapt.latents import inner_folds, take_out_shared, window_latents
 from tribetune.adapt.methods import METHODS, fit_method
-from tribetune.adapt.ridge import INFINITE, RidgeSettings, choose_penalties, left_out_residuals, pose
+from tribetune.adapt.ridge import INFINITE, RidgeSettings, choose_penalties
+from tribetune.adapt.ridge_problem import left_out_residuals, pose
 from tribetune.adapt.rows import starting_row
 from tribetune.adapt.side_by_side import side_by_side
 from tribetune.windows import Window

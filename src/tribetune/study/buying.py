@@ -9,7 +9,8 @@ from jaxtyping import Bool
 
 from tribetune.adapt.axes import Axes
 from tribetune.adapt.latents import take_out_shared
-from tribetune.adapt.ridge import Problem, RidgeSettings, choose_penalties, pose
+from tribetune.adapt.ridge import RidgeSettings, choose_penalties
+from tribetune.adapt.ridge_problem import Problem, pose
 from tribetune.adapt.rows import starting_row
 from tribetune.evaluate.more_runs import Calibration, OneMore, one_more
 from tribetune.study.sweep import Point, Refitter
