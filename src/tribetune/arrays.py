@@ -50,6 +50,24 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     return told
 
 
+def check_arrays(path: Path, *, verify: bool = False) -> None:
+    """Compare a file's size with what its sidecar says; where asked, read all of it and compare its SHA-256, too.
+
+    Raises
+    ------
+    ValueError
+        If the file is not the one that its sidecar tells of.
+    OSError, KeyError
+        If one of the two is missing or lacks what it should say.
+    """
+    told = read_sidecar(path)
+    size = path.stat().st_size
+    if size != told["bytes"]:
+        raise ValueError(f"it has {size:,} bytes, its sidecar says {told['bytes']:,}")
+    if verify and hash_file(path) != told["sha256"]:
+        raise ValueError("its content has changed since it was written")
+
+
 def map_arrays(path: Path, *, verify: bool = False) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Map a file's arrays into memory: what is not looked at is not read.
 
@@ -72,15 +90,10 @@ def map_arrays(path: Path, *, verify: bool = False) -> dict[str, Shaped[np.ndarr
     OSError, KeyError
         If one of the two is missing or lacks what it should say.
     """
-    told = read_sidecar(path)
-    size = path.stat().st_size
-    if size != told["bytes"]:
-        raise ValueError(f"it has {size:,} bytes, its sidecar says {told['bytes']:,}")
-    if verify and hash_file(path) != told["sha256"]:
-        raise ValueError("its content has changed since it was written")
+    check_arrays(path, verify=verify)
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        if length > min(size - 8, _LONGEST_HEADER):
+        if length > min(path.stat().st_size - 8, _LONGEST_HEADER):
             raise ValueError("it is no safetensors file")
         header = json.loads(file.read(length))
     return {name: _mapped(path, 8 + length, entry) for name, entry in header.items() if name != "__metadata__"}

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from tribetune.adapt.latents import window_latents
 from tribetune.adapt.methods import fit_method
 from tribetune.adapt.precision import has_fast_bf16, keeps_r
 from tribetune.adapt.unseen import residual
+from tribetune.arrays import write_arrays
 
 
 def test_latents_keep_valid_samples_only(base, windows):
@@ -94,7 +96,7 @@ def test_a_window_is_known_by_its_content_checkpoint_and_precision(windows):
 
 
 def test_what_is_kept_on_disk_is_used_again_and_made_again_where_it_is_damaged(tribe, windows, tmp_path):
-    first = Base(tribe, "hash", tmp_path).trunk_output(windows[0])
+    first = Base(tribe, "hash", tmp_path).trunk_output(windows[0]).clone()  # not the pages that are damaged below
     (file,) = tmp_path.glob("*.safetensors")
     stamp = file.stat().st_mtime_ns
     assert torch.equal(Base(tribe, "hash", tmp_path).trunk_output(windows[0]), first)
@@ -102,6 +104,80 @@ def test_what_is_kept_on_disk_is_used_again_and_made_again_where_it_is_damaged(t
     file.write_bytes(file.read_bytes()[:-4] + b"oops")
     assert torch.equal(Base(tribe, "hash", tmp_path).trunk_output(windows[0]), first)
     assert torch.equal(Base(tribe, "hash", tmp_path).trunk_output(windows[0]), first)
+
+
+def _mapped_file(tensor):
+    """The file whose page has a tensor's first number."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        pages, *_, name = line.split()
+        first, last = (int(end, 16) for end in pages.split("-"))
+        if first <= tensor.data_ptr() < last:
+            return name
+    return None
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux tells what is mapped")
+def test_what_is_kept_on_disk_is_mapped_and_holds_no_file_open(tribe, windows, tmp_path):
+    made = Base(tribe, "hash", tmp_path).trunk_output(windows[0])
+    again = Base(tribe, "hash", tmp_path).trunk_output(windows[0])
+    (file,) = tmp_path.glob("*.safetensors")
+    assert _mapped_file(made) == _mapped_file(again) == str(file)
+    assert _mapped_file(Base(tribe).trunk_output(windows[0])) != str(file)
+    assert file.resolve() not in {handle.resolve() for handle in Path("/proc/self/fd").iterdir()}
+
+
+def test_what_is_mapped_takes_nothing_of_a_full_memory(tribe, windows, tmp_path, monkeypatch):
+    monkeypatch.setattr("tribetune.adapt.base.MOST_BYTES", 0)
+    on_disk, in_memory = Base(tribe, "hash", tmp_path), Base(tribe)
+    for base, stays in ((on_disk, True), (in_memory, False)):
+        first = base.trunk_output(windows[0])
+        base.trunk_output(windows[1])
+        assert (base.trunk_output(windows[0]) is first) == stays
+
+
+@pytest.mark.parametrize("method", ["zero-shot", "gain", "ridge", "low-rank", "readout"])
+def test_no_method_writes_into_what_is_kept(tribe, windows, tmp_path, method):
+    expected = [output.clone() for output in Base(tribe).trunk_outputs(windows)]
+    base = Base(tribe, "hash", tmp_path)
+    base.trunk_outputs(windows)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    fit_method(method, base, windows, {}, 0)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+    assert len(before) == 2 * len(windows)
+    for kept, value in zip(base.trunk_outputs(windows), expected, strict=True):
+        assert torch.equal(kept, value)
+
+
+def test_a_tensor_is_a_copy_of_its_own_where_someone_writes_into_it(tribe, windows, tmp_path):
+    output = Base(tribe, "hash", tmp_path).trunk_output(windows[0])
+    expected = output.clone()
+    output.zero_()
+    assert torch.equal(Base(tribe, "hash", tmp_path).trunk_output(windows[0]), expected)
+
+
+def test_a_file_that_is_replaced_leaves_those_who_have_it_mapped_as_they_were(tribe, windows, tmp_path):
+    base = Base(tribe, "hash", tmp_path)
+    output, expected = base.trunk_output(windows[0]), Base(tribe).trunk_output(windows[0])
+    (file,) = tmp_path.glob("*.safetensors")
+    write_arrays(file, {"values": np.zeros_like(expected.numpy())}, {})
+    assert torch.equal(output, expected)
+    assert torch.equal(base.trunk_output(windows[0]), expected)
+
+
+def test_a_job_that_was_quicker_keeps_its_file(tribe, windows, tmp_path, monkeypatch):
+    calls, files = [], []
+
+    def overtaken(*given):
+        calls.append(1)
+        if len(calls) == 1:
+            Base(tribe, "hash", tmp_path).trunk_output(windows[0])
+            files.extend(sorted(file.stat().st_ino for file in tmp_path.iterdir()))
+        return window_latents(*given)
+
+    monkeypatch.setattr("tribetune.adapt.base.window_latents", overtaken)
+    Base(tribe, "hash", tmp_path).trunk_output(windows[0])
+    assert len(calls) == len(files) == 2
+    assert sorted(file.stat().st_ino for file in tmp_path.iterdir()) == files
 
 
 def test_bfloat16_is_taken_only_where_the_device_is_fast_and_r_stays(tribe, windows, monkeypatch):

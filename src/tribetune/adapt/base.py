@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from tribetune.adapt.float32 import fast_float32
@@ -16,7 +18,7 @@ from tribetune.adapt.latents import Latents, valid_latents, window_latents
 from tribetune.adapt.precision import Precision, halve_frozen, has_fast_bf16, keeps_r
 from tribetune.adapt.rows import in_space, share
 from tribetune.adapt.side_by_side import side_by_side
-from tribetune.arrays import map_arrays, write_arrays
+from tribetune.arrays import check_arrays, write_arrays
 from tribetune.errors import BoldError
 from tribetune.model.tribe import Tribe
 from tribetune.spaces import Space
@@ -39,7 +41,8 @@ class Base:
     """A frozen checkpoint, and the output of its trunk for every window that was asked for.
 
     Subjects who saw the same stimulus share the output: it is kept by the content of the window's features. What was
-    not asked for the longest leaves the memory when it is full, so that a cohort of any size fits.
+    not asked for the longest leaves the memory when it is full, so that a cohort of any size fits. What is
+    kept on disk is mapped on a CPU, and takes none of it.
 
     Attributes
     ----------
@@ -61,6 +64,7 @@ class Base:
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     space: Space | None = None
     _memory: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _mapped: set[str] = field(default_factory=set, repr=False, compare=False)
 
     def in_space(self, space: Space) -> "Base":
         """The same checkpoint for outputs of another space, see `tribetune.adapt.rows.in_space`; memory is shared."""
@@ -124,12 +128,12 @@ class Base:
 
     def _make_room(self) -> None:
         """Let go of the oldest tensors, but for the latest."""
-        sizes = {key: _n_bytes(value) for key, value in self._memory.items()}
+        sizes = {key: 0 if key in self._mapped else _n_bytes(value) for key, value in self._memory.items()}
         total, *older = sum(sizes.values()), *list(sizes)[:-1]
         for key in older:
             if total <= MOST_BYTES:
                 return
-            if sizes[key]:  # a decision is as good as nothing, and stays
+            if sizes[key]:  # a decision is as good as nothing, and stays; so does what is mapped
                 total -= sizes[key]
                 del self._memory[key]
 
@@ -154,10 +158,13 @@ class Base:
         values = _read(path)
         if values is None:
             made = window_latents(model, window, precision)
-            about = {"checkpoint": self.name, "precision": precision, "device": self.device.type}
-            write_arrays(path, {"values": made.cpu().numpy()}, about)
-            return made
-        return torch.from_numpy(values).to(self.device)
+            if _read(path) is None:  # another job may have been quicker: a file that someone has mapped is left alone
+                about = {"checkpoint": self.name, "precision": precision, "device": self.device.type}
+                write_arrays(path, {"values": made.cpu().numpy()}, about)
+            values = _map(path)  # what whoever comes later gets, to its place in memory, which decides the last bits
+        if self.device.type == "cpu":
+            self._mapped.add(key)
+        return values.to(self.device)
 
     def _model(self, precision: Precision) -> Tribe:
         return self.kept("halved trunk", self._halved) if precision == "bfloat16" else self.tribe
@@ -185,11 +192,17 @@ def window_key(window: Window, checkpoint: str, precision: Precision) -> str:
     return told.hexdigest()
 
 
-def _read(path: Path) -> Float[np.ndarray, "time readout"] | None:
+def _read(path: Path) -> Float[Tensor, "time readout"] | None:
     """A kept output, or None where there is none or it is not what its sidecar tells of."""
     if not path.is_file():
         return None
     try:
-        return np.array(map_arrays(path, verify=True)["values"])
-    except (ValueError, KeyError, OSError):
+        check_arrays(path, verify=True)
+        return _map(path)
+    except (ValueError, KeyError, OSError, SafetensorError):
         return None  # it is computed again, and written over
+
+
+def _map(path: Path) -> Float[Tensor, "time readout"]:
+    """The file's own pages, copied on write: nothing that is done to the tensor reaches the file, or another reader."""
+    return load_file(path)["values"]
