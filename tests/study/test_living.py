@@ -4,11 +4,14 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
+from tribetune.adapt.rows import with_rows
 from tribetune.errors import AdaptationError
 from tribetune.progress import Silent
 from tribetune.recipe.file import read_recipe
 from tribetune.share.bundle import UNCERTAINTY, read_facts, write_facts
+from tribetune.spaces import Space
 from tribetune.splits import Split
 from tribetune.study.adapt import adapt
 from tribetune.study.living import Lived, live_with, session_of
@@ -92,6 +95,25 @@ def test_too_little_test_data_to_tell_whether_a_trunk_forgot_is_no_word_of_no_ch
     found = live_with(study, [Lived("lora", {}, place, np.zeros(0))], Silent())["lora"]["forgetting"]
     assert "too little test data for an interval): nothing can be said of it." in found["told"]
     assert "nan" not in found["told"]
+
+
+def test_a_row_for_some_of_the_outputs_is_asked_whether_the_trunk_forgot_those(study_folder, finished, tmp_path):
+    place = shutil.copytree(finished["lora"].folder / "adapter", tmp_path / "adapter")
+    write_facts(place, {name: value for name, value in read_facts(place).items() if name != "living"})
+    study = prepared(study_folder, "evaluation.uncertainty=false")
+    block = study.tribe.subjects
+    bias = block.bias[-1:].clone()
+    bias[:, :3] = torch.nan
+    tribe = with_rows(study.tribe, block.weights[-1:], bias, unseen_row=True)
+    space = Space("table", bias.shape[1])
+    study = dataclasses.replace(study, trunk=dataclasses.replace(study.trunk, tribe=tribe, space=space))
+    with np.load(finished["lora"].folder / "scores.npz") as scores:
+        r = scores["zero_shot"]
+    found = live_with(study, [Lived("lora", {}, place, study.held_out()[1])], Silent())["lora"]
+    assert found["forgetting"]["difference"]["n_outputs"] == np.isfinite(r[3:]).sum() < np.isfinite(r).sum()
+    assert found["forgetting"]["before"]["mean"] == pytest.approx(np.nanmean(r[3:]), abs=1e-6)
+    assert found["forgetting"]["difference"]["mean"] != 0
+    assert found["beside_group"]["scores"]["lora"]["mean"] == pytest.approx(1)
 
 
 def test_the_same_command_again_finds_the_same(study_folder, finished):

@@ -10,6 +10,7 @@ import numpy as np
 
 from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.left_out import LeftOut, Made, left_out
+from tribetune.adapt.rows import with_rows
 from tribetune.adapt.uncertainty import uncertainty
 from tribetune.evaluate.bootstrap import Bootstrap, Estimate, HeldOut, bootstrap_scores
 from tribetune.evaluate.drift import Drift, drift_sentence, session_drift
@@ -85,9 +86,9 @@ def _lived(study: Prepared, one: Lived) -> dict[str, Any]:
             f"{one.method}: the standard deviation of its predictions covers {sure.covers}; noise {noise:.2f} (median)."
         )
         found["uncertainty"] = {"covers": sure.covers, "median_noise": noise, "told": told}
-    if study.has_zero_shot:
+    if study.has_zero_shot or study.trunk.space is not None:
         found["forgetting"] = _forgetting(study, one.method, adapter)
-    elif study.trunk.space is not None:
+    if study.trunk.space is not None:
         found["beside_group"] = _beside_group(study, one)
     if _has_sessions(study):
         # a trunk that was trained again on half the data is another adapter: only the test is told of
@@ -100,7 +101,7 @@ def _forgetting(study: Prepared, method: str, adapter: Adapter) -> dict[str, Any
     if not adapter.changes_trunk:
         return {"changed": False, "told": f"{method} leaves the trunk as it is: the unseen row predicts what it did."}
     before, after = _group_test(study), _group_test(study, adapter)
-    scored = _scored(study, {"before": before, "after": after}, _counted(study))
+    scored = _scored(study, {"before": before, "after": after}, _counted(study) & _known(study))
     scores = {name: scored.score(name, 0) for name in ("before", "after")}
     apart = scored.difference("after", "before", 0)
     low, high = apart.interval
@@ -119,8 +120,8 @@ def _forgetting(study: Prepared, method: str, adapter: Adapter) -> dict[str, Any
 
 def _beside_group(study: Prepared, one: Lived) -> dict[str, Any]:
     """An adapter's test score and the unseen row's, where that predicts only some of the outputs: on those alone."""
-    known = study.tribe.subjects.bias[-1].isfinite().cpu().numpy()
-    scored = _scored(study, {GROUP: _group_test(study), one.method: one.test}, _counted(study) & known)
+    outputs = _counted(study) & _known(study)
+    scored = _scored(study, {GROUP: _group_test(study), one.method: one.test}, outputs)
     scores = {name: scored.score(name, 0) for name in (GROUP, one.method)}
     apart = scored.difference(one.method, GROUP, 0)
     told = (
@@ -129,6 +130,11 @@ def _beside_group(study: Prepared, one: Lived) -> dict[str, Any]:
     )
     plain = {name: asdict(score) for name, score in scores.items()}
     return {"scores": plain, "difference": asdict(apart), "told": told}
+
+
+def _known(study: Prepared) -> np.ndarray:
+    """Outputs that the unseen row predicts."""
+    return study.tribe.subjects.bias[-1].isfinite().cpu().numpy()
 
 
 def _with_interval(apart: Estimate) -> str:
@@ -147,7 +153,9 @@ def _scored(study: Prepared, predicted: Mapping[str, np.ndarray], outputs: np.nd
 
 def _group_test(study: Prepared, adapter: Adapter | None = None) -> np.ndarray:
     """The unseen row's prediction of the test, through the frozen trunk or an adapted one."""
-    model, window_s = adapter.apply(study.tribe) if adapter else study.tribe, study.recipe.windows.duration_s
+    model, window_s, block = study.tribe, study.recipe.windows.duration_s, study.tribe.subjects
+    if adapter:
+        model = with_rows(adapter.apply(model), block.weights[-1:], block.bias[-1:], unseen_row=True)
     return np.concatenate([
         predict_run(model, part.aligned, None, Cut(window_s, span=part.span))
         for part in study.split.test
