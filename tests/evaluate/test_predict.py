@@ -1,4 +1,5 @@
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -6,8 +7,9 @@ import torch
 
 from tribetune.adapt.base import Base
 from tribetune.adapt.float32 import fast_float32
-from tribetune.adapt.latents import window_latents
-from tribetune.evaluate.predict import Cut, predict_run
+from tribetune.adapt.latents import run_trunk, window_latents
+from tribetune.adapt.uncertainty import Uncertainty
+from tribetune.evaluate.predict import Cut, predict_deviation, predict_run
 from tribetune.features.extract import Features
 from tribetune.model.tribe import Tribe, TribeConfig
 from tribetune.windows import without_bold
@@ -57,6 +59,45 @@ def test_a_prediction_does_not_depend_on_what_else_is_predicted(tribe):
     first = {name: array[..., :200] for name, array in aligned.features.arrays.items()}
     alone = predict_run(tribe, without_bold(Features(first, 100.0)), None)
     assert np.array_equal(predict_run(tribe, aligned, None)[:100], alone)
+
+
+@pytest.fixture
+def with_threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_windows_go_through_the_trunk_at_once(tribe, with_threads, monkeypatch):
+    everyone = threading.Barrier(3, timeout=60)  # passed only by three at a time
+
+    def together(*given):
+        everyone.wait()
+        return run_trunk(*given)
+
+    monkeypatch.setattr("tribetune.adapt.latents.run_trunk", together)
+    with_threads(3)
+    assert predict_run(tribe, stimulus(250), 0).shape == (250, 3)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_any_number_of_threads_gives_the_same_bits(tribe, with_threads, n_threads):
+    aligned, overlapping = stimulus(430), Cut(stride_s=60.0)
+    doubt = torch.rand(5, 2, generator=torch.Generator().manual_seed(0))
+    sure = Uncertainty(torch.ones(3), torch.zeros(5), doubt, doubt[:3], torch.zeros(3), torch.arange(3), "noise")
+
+    def predicted():
+        yield predict_run(tribe, aligned, 0)
+        yield predict_run(tribe, aligned, None, overlapping)
+        yield predict_run(tribe, aligned, 0, trunk=Base(tribe))
+        yield predict_deviation(tribe, sure, aligned, overlapping)
+
+    with_threads(1)
+    alone = list(predicted())
+    with_threads(n_threads)
+    assert len(alone) == 4
+    for one, several in zip(alone, predicted(), strict=True):
+        assert np.array_equal(one, several)
 
 
 def test_rows_differ_and_none_is_the_unseen_one(tribe):

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from tribetune.adapt.float32 import fast_float32
+from tribetune.adapt.side_by_side import side_by_side
 from tribetune.model.tribe import Tribe
 from tribetune.scores import pearson_r
 from tribetune.windows import Window
@@ -44,6 +45,11 @@ def window_latents(
     """The trunk's pooled output for one window, every sample, without gradients; float32 in either precision."""
     with torch.no_grad():
         return run_trunk(tribe, window, precision)
+
+
+def windows_latents(tribe: Tribe, windows: Sequence[Window]) -> list[Float[Tensor, "_ readout"]]:
+    """As `window_latents` in float32, of several windows; on a CPU a thread each."""
+    return side_by_side(lambda window: window_latents(tribe, window), windows, next(tribe.parameters()).device)
 
 
 def run_trunk(

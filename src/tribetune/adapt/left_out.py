@@ -12,12 +12,11 @@ from jaxtyping import Bool, Float
 from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.axes import Axes
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import inner_folds, take_out_shared, window_latents
+from tribetune.adapt.latents import inner_folds, take_out_shared, windows_latents
 from tribetune.adapt.methods import METHODS, fit_method
 from tribetune.adapt.ridge import INFINITE, RidgeSettings, choose_penalties
 from tribetune.adapt.ridge_problem import left_out_residuals, pose
 from tribetune.adapt.rows import starting_row
-from tribetune.adapt.side_by_side import side_by_side
 from tribetune.windows import Window
 
 FOLDS, FOLDS_OF_TRUNK = 4, 2
@@ -126,10 +125,7 @@ def predict_windows(base: Base, adapter: Adapter, windows: Sequence[Window]) -> 
     """An adapter's prediction for the valid samples of some windows; the trunk's kept output serves where it can."""
     model = adapter.apply(base.tribe)
     rows = torch.tensor([0]) if adapter.tensors else None
-    if adapter.changes_trunk:
-        outputs = side_by_side(lambda window: window_latents(model, window), windows, base.device)
-    else:
-        outputs = base.trunk_outputs(windows, "float32")
+    outputs = windows_latents(model, windows) if adapter.changes_trunk else base.trunk_outputs(windows, "float32")
     parts = []
     for window, values in zip(windows, outputs, strict=True):
         with torch.no_grad():

@@ -1,14 +1,15 @@
 """Predicted BOLD of a whole stimulus: cut into windows, run through the model, joined again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import window_latents
+from tribetune.adapt.latents import windows_latents
 from tribetune.adapt.uncertainty import Uncertainty
 from tribetune.model.tribe import Tribe
 from tribetune.windows import WINDOW_S, AlignedRun, Window, cut_windows, join
@@ -42,9 +43,10 @@ def predict_run(
 ) -> Float[np.ndarray, "time output"]:
     """Predict with one readout row.
 
-    Windows go through the model one at a time, so that a stimulus gives the same bits whatever else is predicted.
-    The last window is padded with silence, as in the reference. Non-overlapping windows are joined end to end (the
-    reference's way); with a stride below the window, overlapping predictions are averaged.
+    Each window goes through the trunk on its own, on a CPU in a thread of its own, so that a stimulus gives the same
+    bits whatever else is predicted. The last window is padded with silence, as in the reference. Non-overlapping
+    windows are joined end to end (the reference's way); with a stride below the window, overlapping predictions are
+    averaged.
 
     Parameters
     ----------
@@ -64,7 +66,17 @@ def predict_run(
     array of shape (n_samples, n_outputs)
         At 1 Hz; sample t is BOLD at t seconds after the start of the span, plus the lag.
     """
-    return _by_window(aligned, cut or Cut(), lambda window: _predict_window(tribe, window, row, trunk))
+    rows = None if row is None else torch.tensor([row])
+
+    @torch.no_grad()
+    def read(values: Float[Tensor, "time readout"]) -> Float[np.ndarray, "time output"]:
+        return tribe.readout(values[None], rows)[0].cpu().numpy()
+
+    def predict(windows: Sequence[Window]) -> list[Float[np.ndarray, "_ output"]]:
+        found = trunk.trunk_outputs(windows, "float32") if trunk else windows_latents(tribe, windows)
+        return [read(values) for values in found]
+
+    return _by_window(aligned, cut or Cut(), predict)
 
 
 def predict_deviation(
@@ -86,27 +98,18 @@ def predict_deviation(
         As for `predict_run`.
     """
 
-    def deviation(window: Window) -> Float[np.ndarray, "time output"]:
-        return uncertainty.deviation(window_latents(tribe, window).cpu()).numpy()
+    def deviations(windows: Sequence[Window]) -> list[Float[np.ndarray, "_ output"]]:
+        return [uncertainty.deviation(values.cpu()).numpy() for values in windows_latents(tribe, windows)]
 
-    return _by_window(aligned, cut or Cut(), deviation)
+    return _by_window(aligned, cut or Cut(), deviations)
 
 
 def _by_window(
-    aligned: AlignedRun, cut: Cut, predict: Callable[[Window], Float[np.ndarray, "time output"]]
+    aligned: AlignedRun, cut: Cut, predict: Callable[[Sequence[Window]], list[Float[np.ndarray, "_ output"]]]
 ) -> Float[np.ndarray, "time output"]:
     """What is predicted for every window, joined."""
     stride_s = cut.stride_s or cut.window_s
     first, last = cut.span or (0, len(aligned.mask))
     windows = cut_windows(aligned, cut.window_s, stride_s, cut.span)
-    parts = [predict(window) for window in windows]
     overlap = "average" if stride_s < cut.window_s else "none"
-    return join(parts, [window.start_s - first for window in windows], last - first, overlap)
-
-
-def _predict_window(
-    tribe: Tribe, window: Window, row: int | None, trunk: Base | None
-) -> Float[np.ndarray, "time output"]:
-    values = trunk.trunk_output(window, "float32") if trunk else window_latents(tribe, window)
-    with torch.no_grad():
-        return tribe.readout(values[None], None if row is None else torch.tensor([row]))[0].cpu().numpy()
+    return join(predict(windows), [window.start_s - first for window in windows], last - first, overlap)
