@@ -4,7 +4,7 @@ import signal
 import pytest
 
 from tribetune.cli.stderr import Lines
-from tribetune.cli.stop import check_stopped, heeding_ctrl_c
+from tribetune.cli.stop import check_stopped, heeding_signals, stopped_by
 
 
 class Swallows:
@@ -19,7 +19,7 @@ class Swallows:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_swallowed_ctrl_c_stops_the_next_step():
     before = signal.getsignal(signal.SIGINT)
-    with heeding_ctrl_c():
+    with heeding_signals():
         check_stopped()
         thing = Swallows()
         del thing
@@ -30,12 +30,18 @@ def test_a_swallowed_ctrl_c_stops_the_next_step():
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_ctrl_c_interrupts_at_once_and_is_forgotten_by_the_next_command():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_interrupts_at_once_and_is_forgotten_by_the_next_command(number):
+    before = signal.getsignal(number)
+
     def interrupted():
-        with heeding_ctrl_c():
-            os.kill(os.getpid(), signal.SIGINT)
+        with heeding_signals():
+            os.kill(os.getpid(), number)
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    with heeding_ctrl_c():
+    assert stopped_by() == number
+    assert signal.getsignal(number) is before
+    with heeding_signals():
         check_stopped()
+    assert stopped_by() == signal.SIGINT  # also of an interrupt that no signal brought

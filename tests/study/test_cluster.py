@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -188,6 +189,48 @@ def test_ctrl_c_cancels_what_was_submitted_and_says_so(
         )
         assert not told.stdout
     assert not arrays(tmp_path / "store")
+
+
+@pytest.fixture
+def ignored_sigint() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ignored_sigint")
+def test_jobs_of_a_command_that_ignores_ctrl_c_are_cancelled_all_the_same(
+    films: dict[str, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        spread([job(films["one"], tmp_path / "store")], "local", tmp_path / "jobs", SMALL, Stopping())
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    assert not list((tmp_path / "jobs").rglob("*_result.pkl"))
+    assert not arrays(tmp_path / "store")
+
+
+@pytest.mark.slow
+def test_sigterm_ends_a_command_in_the_background_and_its_jobs(films: dict[str, Path], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tribetune", "features", "extract", str(films["one"]), "--store", str(tmp_path)]
+    given = ["--encoders", "tiny", "--modalities", "audio", "--cluster", "local"]
+    process = subprocess.Popen(
+        [*command, *given],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    assert process.stderr is not None
+    while not children(process.pid):
+        assert process.poll() is None, process.stderr.read()
+        threading.Event().wait(0.02)
+    (controller,) = children(process.pid)
+    process.terminate()
+    told = process.communicate()[1]
+    assert process.returncode == 143, told
+    assert "1 jobs are cancelled" in told
+    assert told.splitlines()[-1].startswith("Stopped. Run the same command again")
+    assert not Path(f"/proc/{controller}").exists()
+    assert not list(tmp_path.rglob("*_result.pkl"))
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
-"""An adaptation that the disk or Ctrl-C ends: told in short, nothing half-written, finished by the same command."""
+"""An adaptation ended by the disk, Ctrl-C or SIGTERM: told in short, nothing half-written, finished by the same one."""
 
 import resource
 import signal
 import subprocess
 import sys
+
+import pytest
 
 from tribetune.study.adapt import adapt
 
@@ -44,7 +46,10 @@ def test_a_disk_that_is_full_when_the_adapter_is_written(study_folder, tmp_path)
     assert (out / "adapter" / "adapter_model.safetensors").stat().st_size > LIMIT
 
 
-def test_ctrl_c_while_adapting_leaves_no_half_file_and_the_same_study_finishes(study_folder, tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_adapting_leaves_no_half_file_and_the_same_study_finishes(
+    study_folder, tmp_path, number, status
+):
     readout = ["adaptation.learning_rate=0.1"]
     out = tmp_path / "run"
     process = subprocess.Popen(
@@ -52,10 +57,10 @@ def test_ctrl_c_while_adapting_leaves_no_half_file_and_the_same_study_finishes(s
     )
     for line in process.stderr:
         if "FIR baseline" in line:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             break
     shown, told = process.communicate()
-    assert process.returncode == 130
+    assert process.returncode == status
     assert told.splitlines()[-1].startswith("Stopped. Run the same command again")
     assert "Traceback" not in told
     assert shown == ""

@@ -1,4 +1,4 @@
-"""How a command is registered, and what becomes of its errors: exit 0 done, 1 ours, 2 yours to mend, 130 stopped."""
+"""How a command is registered, and what becomes of errors: exit 0 done, 1 ours, 2 yours to mend, 130 or 143 stopped."""
 
 import errno
 import functools
@@ -10,10 +10,11 @@ from typing import Any
 import typer
 
 from tribetune.cli.stderr import open_log
-from tribetune.cli.stop import heeding_ctrl_c
+from tribetune.cli.stop import heeding_signals, stopped_by
 from tribetune.errors import TribetuneError
 
-OURS, YOURS, STOPPED = 1, 2, 130
+OURS, YOURS, STOPPED = 1, 2, 128
+"""Exit status; the signal's number is added to the last, as shells do: 130 by Ctrl-C, 143 by SIGTERM."""
 
 DISK_FULL_SIGNS = ("No space left on device", "os error 28", "StorageFull", "PytorchStreamWriter failed writing")
 """How numpy and Python, safetensors (two ways) and torch say that a disk is full, where no number came through."""
@@ -45,7 +46,7 @@ def guarded(function: Callable[..., None]) -> Callable[..., None]:
     def run(*args: Any, **kwargs: Any) -> None:
         open_log()
         try:
-            with heeding_ctrl_c():
+            with heeding_signals():
                 function(*args, **kwargs)
         except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError):
             raise
@@ -67,7 +68,7 @@ def tell(error: BaseException) -> int:
         traceback.print_exception(error)
     if _was_stopped(error):
         typer.echo("Stopped. Run the same command again: it continues with what is not finished.", err=True)
-        return STOPPED
+        return STOPPED + stopped_by()
     if isinstance(error, TribetuneError):
         hint = error.hint or "TRIBETUNE_DEBUG=1 before the command shows where this arose"
         if len(error.faults) > 1:
@@ -104,7 +105,7 @@ def _one_line(text: str) -> str:
 
 
 def _was_stopped(error: BaseException) -> bool:
-    """Ctrl-C; Lightning turns it into SystemExit while it trains."""
+    """By Ctrl-C or SIGTERM; Lightning turns it into SystemExit while it trains."""
     return isinstance(error, KeyboardInterrupt) or (
         isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt)
     )

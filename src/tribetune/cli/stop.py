@@ -1,4 +1,4 @@
-"""Ctrl-C that is not lost where a library swallows the exception: remembered, and raised again at the next step."""
+"""Ctrl-C and SIGTERM, not lost where a library swallows the exception: remembered, and raised again at a next step."""
 
 import signal
 import threading
@@ -6,29 +6,37 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
 
-_asked = threading.Event()
+_HEEDED = (signal.SIGINT, signal.SIGTERM)
+
+_asked: list[int] = []
 
 
 @contextmanager
-def heeding_ctrl_c() -> Generator[None]:
-    """Remember Ctrl-C while a command runs; the handler that was there comes back afterwards."""
+def heeding_signals() -> Generator[None]:
+    """Remember Ctrl-C and SIGTERM while a command runs; the handlers that were there come back afterwards."""
     _asked.clear()
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers, and only it is interrupted
         return
-    before = signal.signal(signal.SIGINT, _remember)
+    before = {number: signal.signal(number, _remember) for number in _HEEDED}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def check_stopped() -> None:
-    """Raise `KeyboardInterrupt` if Ctrl-C was pressed and the first one was swallowed (in ``__del__``, say)."""
-    if _asked.is_set():
+    """Raise `KeyboardInterrupt` if a signal came and its first one was swallowed (in ``__del__``, say)."""
+    if _asked:
         raise KeyboardInterrupt
 
 
+def stopped_by() -> int:
+    """The signal that stopped the latest command: the first that came, or Ctrl-C's."""
+    return _asked[0] if _asked else signal.SIGINT
+
+
 def _remember(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
-    _asked.set()
+    _asked.append(number)
     raise KeyboardInterrupt

@@ -2,11 +2,13 @@
 
 import logging
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,7 +175,7 @@ class _Crew:
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         try:
-            with self.executor.batch():
+            with _heeding_sigint(), self.executor.batch():
                 handles = [self.executor.submit(job) for job in jobs]
         except (FailedJobError, FailedSubmissionError) as error:
             said = " ".join(line for line in str(error).splitlines() if "error:" in line) or str(error)
@@ -208,6 +210,23 @@ class _Crew:
             time.sleep(_POLL_S / 10)
         if self.running:
             log.warning("%d jobs are cancelled; %s", len(self.running), CONTINUES)
+
+
+@contextmanager
+def _heeding_sigint() -> Generator[None]:
+    """Processes that begin meanwhile heed SIGINT, by which submitit cancels them, also where this one ignores it.
+
+    A command in the background of a script, or after ``nohup`` in some shells, ignores it, and its children would, too.
+    """
+    ignores = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    if not ignores or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: None)  # no less ignored here, but a new program begins with the default
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _told(sent: _Sent) -> Fault | None:
