@@ -12,6 +12,7 @@ from tribetune.adapt.methods import fit_method
 from tribetune.adapt.precision import has_fast_bf16, keeps_r
 from tribetune.adapt.unseen import residual
 from tribetune.arrays import write_arrays
+from tribetune.errors import BoldError
 
 
 def test_latents_keep_valid_samples_only(base, windows):
@@ -79,6 +80,28 @@ def test_what_was_not_asked_for_the_longest_leaves_a_full_memory(tribe, windows,
     base.trunk_output(windows[3])
     base.trunk_output(windows[0])
     assert base.kept("axes", lambda: None) is None
+
+
+def test_an_emptied_base_decides_as_before_and_has_its_memory_for_itself(tribe, windows):
+    base = Base(tribe, precision="auto")
+    base.trunk_output(windows[0])
+    base.kept("one", lambda: torch.ones(1))
+    own = base.emptied()
+    assert own.precision == "auto"  # the products of a fit are judged by themselves
+    assert own.kept("precision", lambda: "never asked") == base.chosen_precision(windows[0])
+    assert own.kept("one", lambda: torch.zeros(1)) == 0
+    assert base.kept("one", lambda: None) == 1
+
+
+def test_outputs_that_are_defined_in_no_more_than_some_runs_are_refused(base, windows):
+    few = [replace(window, bold=window.bold.copy()) for window in windows]
+    for window in few:
+        window.bold[window.mask, int(window.run[-1]) - 1 :: 3] = np.nan
+    with pytest.raises(BoldError, match="none of 12 outputs is defined in all of the calibration data"):
+        base.latents(few)
+    for window in few:
+        window.bold[:, -2] = windows[0].bold[:, 0]
+    assert len(base.latents(few)) == 6  # one is enough
 
 
 def test_a_window_is_known_by_its_content_checkpoint_and_precision(windows):

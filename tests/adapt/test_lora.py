@@ -48,6 +48,15 @@ def test_the_pull_on_the_trunk_is_the_gradient_of_the_squared_error(tribe, windo
     torch.testing.assert_close(descent.pull(error), values.grad, atol=1e-4, rtol=1e-4)  # sums in another order
 
 
+def test_a_run_of_a_single_sample_leaves_every_rate_a_score(tribe, windows):
+    alone = np.zeros(100, bool)
+    alone[50] = True
+    last = dataclasses.replace(windows[4], mask=alone)
+    chosen = fit(tribe, [*windows[:4], last], learning_rate="auto").chosen["inner_scores"]
+    assert np.isfinite(list(chosen.values())).all()
+    assert len(chosen) == 3
+
+
 @pytest.mark.parametrize("variant", ["rslora", "dora"])
 def test_every_variant_starts_as_zero_shot_learns_and_is_saved_bitwise(tribe, windows, variant, tmp_path):
     still = fit(tribe, windows, variant=variant, learning_rate=0.0, readout_learning_rate=1e-12)

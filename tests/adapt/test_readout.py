@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tribetune.adapt.descent import Descent, Schedule, descend, scale_of, towards_correlation, visits
-from tribetune.adapt.latents import Latents, choose, inner_folds
+from tribetune.adapt.latents import Latents, choose, inner_folds, over_folds
 from tribetune.adapt.readout import RATES, ReadoutSettings, choose_rate, plan_readout
 from tribetune.scores import pearson_r
 
@@ -119,6 +119,27 @@ def test_inner_folds_leave_out_runs_or_halves_of_one_run():
     assert [fold.tolist() for fold in inner_folds(["a", "a", "b"])] == [[True, True, False], [False, False, True]]
     assert [fold.tolist() for fold in inner_folds(["a"] * 3)] == [[False, False, True], [True, True, False]]
     assert inner_folds(["a"]) == []
+
+
+def test_a_fold_decides_as_much_as_it_has_samples_and_nothing_without_a_score():
+    latents, _ = planted(1.0)
+    few = [latents[0], part_of(latents[2], 25), part_of(latents[4], 1)]
+    scores = torch.tensor([[0.1, 0.3], [0.6, 0.3], [torch.nan, torch.nan]])
+    torch.testing.assert_close(over_folds(scores, few), torch.tensor([0.2, 0.3]))
+    diverged = torch.tensor([[0.1, 0.3], [torch.nan, 0.3], [torch.nan, torch.nan]])
+    assert over_folds(diverged, few).isnan().tolist() == [True, False]  # a candidate without a score in a run
+
+
+def test_a_run_of_a_single_sample_does_not_choose_the_rate():
+    latents, _ = planted(1.0)
+    start, plan = (torch.zeros(5, 9), torch.zeros(9)), Schedule(1.0, 1, 25, 0)
+    whole = choose_rate(latents[:4], start, plan)
+    alone = choose_rate([*latents[:4], part_of(latents[4], 1)], start, plan)
+    assert whole[0] == alone[0] > RATES[0]
+
+
+def part_of(part, n_samples):
+    return replace(part, values=part.values[:n_samples], bold=part.bold[:n_samples], place=part.place[:n_samples])
 
 
 def test_an_undefined_score_never_wins():

@@ -3,12 +3,15 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+from tribetune.adapt.adapter import WEIGHTS
+from tribetune.adapt.methods import fit_method
 from tribetune.cli.app import build
 from tribetune.errors import AdaptationError, BoldError, RecipeError, TribetuneError
 from tribetune.evaluate.bootstrap import Estimate
@@ -16,9 +19,10 @@ from tribetune.evaluate.minutes import LogLine, Saved
 from tribetune.evaluate.more_runs import OneMore
 from tribetune.progress import Silent
 from tribetune.study.adapt import adapt
-from tribetune.study.plan import PlanOptions, plan
+from tribetune.study.plan import PlanOptions, plan, run_recipe
 from tribetune.study.plan_words import one_more_sentence, sentences
-from tribetune.study.sweep import lengths_of, orders_of
+from tribetune.study.prepare import prepare
+from tribetune.study.sweep import Refitter, lengths_of, orders_of, points_of
 
 OPTIONS = PlanOptions(minutes=(2.0, 5.0), orders=1, more=10.0)
 
@@ -47,6 +51,22 @@ def test_with_all_minutes_a_plan_scores_what_the_run_did(run, planned):
         assert last["all"]["mean"] == pytest.approx(row["mean_r"], abs=1e-5)
         assert last["all"]["interval"] == pytest.approx(row["interval"], abs=1e-5)
         assert last["chosen"]["mean"] == pytest.approx(row["mean_r_selected"], abs=1e-5)
+
+
+def test_a_plan_judges_the_precision_of_every_fit_as_the_run_did(run, monkeypatch):
+    study = prepare(run_recipe(run.folder), Silent())
+    fits = Refitter(study, {})
+    point = points_of(study.split, [5.0], [(0, 1, 2)], 100.0)[0][0]
+    monkeypatch.setattr("tribetune.adapt.operators.has_fast_bf16", lambda _: True)
+    monkeypatch.setattr("tribetune.adapt.operators.same_prediction", lambda *_: False)
+    study.trunk.kept("precision", lambda: "bfloat16")  # of the trunk
+    trunk, windows = fits.at(point).trunk, fits.at(point).calibration
+    assert trunk.chosen_precision(windows[0]) == "bfloat16"
+    judged, coarse = (
+        fit_method("ridge", one, windows, {"penalty": 1.0}, seed=33).tensors[WEIGHTS]
+        for one in (trunk, replace(trunk, precision="bfloat16"))
+    )
+    assert (judged - coarse).abs().max() > 1e-4
 
 
 def test_a_ladder_is_climbed_at_every_length_and_scored_at_the_volumes_where_the_run_was(study_folder, tmp_path):

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tribetune.adapt.float32 import fast_float32
-from tribetune.adapt.latents import Latents, valid_latents, window_latents
+from tribetune.adapt.latents import Latents, any_defined, valid_latents, window_latents
 from tribetune.adapt.precision import Precision, halve_frozen, has_fast_bf16, keeps_r
 from tribetune.adapt.rows import in_space, share
 from tribetune.adapt.side_by_side import side_by_side
@@ -71,6 +71,11 @@ class Base:
         tribe = in_space(self.tribe, space)
         return self if tribe is self.tribe else replace(self, tribe=tribe, space=space)
 
+    def emptied(self) -> "Base":
+        """The same checkpoint and what it has decided, such as its precision, without any tensor in memory."""
+        decided = {key: value for key, value in self._memory.items() if not _n_bytes(value)}
+        return replace(self, _memory=decided)
+
     @property
     def device(self) -> torch.device:
         """Where the model is, and so where methods compute."""
@@ -82,7 +87,7 @@ class Base:
         Raises
         ------
         BoldError
-            If no window has one, or no output is defined.
+            If no window has one, or no output is defined in all of them.
         """
         windows = [window for window in windows if window.mask.any()]
         if not windows:
@@ -91,9 +96,9 @@ class Base:
             )
         pairs = list(zip(windows, self.trunk_outputs(windows), strict=True))
         found = side_by_side(lambda pair: valid_latents(*pair), pairs, self.device)
-        if not any(part.bold.isfinite().any() for part in found):
+        if not any_defined(found):
             raise BoldError(
-                f"none of {found[0].bold.shape[1]:,} outputs is defined in the calibration data",
+                f"none of {found[0].bold.shape[1]:,} outputs is defined in all of the calibration data",
                 hint="look at them with tribetune bold ls --quality: an output that does not vary is undefined",
             )
         return found

@@ -1,7 +1,7 @@
 """The frozen trunk's pooled output beside the BOLD that goes with it: what every readout is fitted on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,6 +17,9 @@ from tribetune.windows import Window
 
 MANY_OUTPUTS = 1000
 """From so many on the mean over outputs is what the whole cortex does at once; the mean of fewer is signal."""
+
+_LIKELY = 64
+"""Outputs that are looked at before all of them are."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,27 @@ def sample_folds(latents: Sequence[Latents]) -> list[Bool[np.ndarray, " time"]]:
     return [np.repeat(fold, lengths) for fold in inner_folds([part.run for part in latents])]
 
 
+def over_folds(scores: Float[Tensor, "fold candidate"], latents: Sequence[Latents]) -> Float[Tensor, " candidate"]:
+    """Mean over `inner_folds`, each weighted by its samples, so that a remnant of a run decides little.
+
+    A fold in which no candidate has a score, such as a single sample, decides nothing.
+    """
+    sizes = torch.tensor([int(fold.sum()) for fold in sample_folds(latents)]).to(scores)
+    known = scores.isfinite().any(1)
+    return sizes[known] @ scores[known] / sizes[known].sum()
+
+
 def defined_outputs(latents: Sequence[Latents]) -> Int[Tensor, " output"]:
     """Outputs that are finite at every sample."""
     total = torch.stack([part.bold.sum(0) for part in latents]).sum(0)  # what is not finite stays so in a sum
     return total.isfinite().nonzero()[:, 0]
+
+
+def any_defined(latents: Sequence[Latents]) -> bool:
+    """Whether there is one of `defined_outputs`; a few of the first window's tell it without a look at all the rest."""
+    likely = defined_outputs(latents[:1])[:_LIKELY]
+    few = [replace(part, bold=part.bold[:, likely]) for part in latents]
+    return bool(len(defined_outputs(few)) or len(defined_outputs(latents)))
 
 
 def drawn(outputs: Int[Tensor, " output"], most: int, seed: int) -> Int[Tensor, " drawn"]:

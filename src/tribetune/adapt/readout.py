@@ -11,7 +11,16 @@ from torch import Tensor
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.adapt.base import Base
 from tribetune.adapt.descent import Schedule, descend, impulse_response
-from tribetune.adapt.latents import Latents, choose, defined_outputs, drawn, inner_folds, mean_score, take_out_shared
+from tribetune.adapt.latents import (
+    Latents,
+    choose,
+    defined_outputs,
+    drawn,
+    inner_folds,
+    mean_score,
+    over_folds,
+    take_out_shared,
+)
 from tribetune.adapt.operators import Operator, readout_by
 from tribetune.adapt.rows import starting_row
 from tribetune.adapt.unseen import content_hash
@@ -128,7 +137,7 @@ def choose_rate(
     origin = start[0][:, outputs].repeat(1, len(RATES)), start[1][outputs].repeat(len(RATES))
     pace = torch.tensor(RATES).repeat_interleave(len(outputs)).to(origin[1])
     scores = torch.stack([_rates_scored(few, fold, origin, replace(plan, rate=1.0), pace) for fold in _folds(latents)])
-    mean = dict(zip(RATES, scores.mean(0).tolist(), strict=True))
+    mean = dict(zip(RATES, over_folds(scores, latents).tolist(), strict=True))
     return choose(RATES, mean.__getitem__)
 
 

@@ -12,7 +12,15 @@ from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.adapt.base import Base
 from tribetune.adapt.course import Course, train
 from tribetune.adapt.descent import Descent
-from tribetune.adapt.latents import Latents, choose, inner_folds, mean_score, take_out_shared, window_latents
+from tribetune.adapt.latents import (
+    Latents,
+    choose,
+    inner_folds,
+    mean_score,
+    over_folds,
+    take_out_shared,
+    window_latents,
+)
 from tribetune.adapt.readout import ReadoutSettings, plan_readout
 from tribetune.adapt.rows import starting_row
 from tribetune.adapt.truncation import low_rank_readout
@@ -127,7 +135,7 @@ def _choose_rate(
 ) -> tuple[float, dict[str, float]]:
     start = starting_row(tribe, latents[0].bold.shape[1])
 
-    def score(rate: float) -> float:
+    def scored(rate: float) -> list[float]:
         scores = []
         for left_out in inner_folds([part.run for part in latents]):
             fold = replace(course, trunk_rate=rate)
@@ -135,9 +143,10 @@ def _choose_rate(
             held = _pick(latents, left_out)
             predicted = _predicted(model, descent, _pick(windows, left_out), course)
             scores.append(mean_score(predicted, held))
-        return float(np.mean(scores))
+        return scores
 
-    return choose(rates, score)
+    mean = over_folds(torch.tensor([scored(rate) for rate in rates], dtype=torch.float64).T, latents)
+    return choose(rates, dict(zip(rates, mean.tolist(), strict=True)).__getitem__)
 
 
 def _predicted(model: Tribe, descent: Descent, windows: Sequence[Window], course: Course) -> list[Tensor]:

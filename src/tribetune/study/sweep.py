@@ -133,8 +133,8 @@ class Refitter:
     def at(self, point: Point) -> Prepared:
         """The study with a point's calibration data; what methods share in memory there ends with it."""
         if self._at is None or self._at[0] != point.key:
-            trunk = self.study.trunk
-            own = replace(trunk, precision=trunk.chosen_precision(self._test[0][0]), _memory={})
+            self.study.trunk.chosen_precision(self._test[0][0])  # once for all points
+            own = self.study.trunk.emptied()
             split = replace(self.study.split, training=point.parts)
             self._at = point.key, replace(self.study, trunk=own, split=split)
         return self._at[1]
