@@ -53,6 +53,15 @@ def test_an_undefined_output_keeps_its_start_bit_by_bit(tribe):
     assert bias[7] == start[1][7]
 
 
+def test_what_diverges_is_not_taken_for_undefined(tribe):
+    latents, start = calibration()
+    plan = Schedule(50.0, 9, 5, 5)
+    assert descend(latents, start, plan).folded()[1].isfinite().nonzero().tolist() == [[7]]
+    weights, bias = readout_by(Operator(*impulse_response(latents, plan)), Base(tribe), latents, start)
+    assert bias.isfinite().nonzero().tolist() == [[7]]  # the output without data
+    assert not weights[:, 0].isfinite().any()
+
+
 def test_from_zeros_an_operator_is_a_plain_product(tribe):
     latents, start = calibration()
     operator = Operator(*impulse_response(latents, Schedule(0.3, 1, 20, 5)))

@@ -11,6 +11,7 @@ from tribetune.adapt.left_out import Made, left_out, predict_windows
 from tribetune.adapt.methods import METHODS, fit_method
 from tribetune.adapt.ridge import INFINITE
 from tribetune.adapt.uncertainty import uncertainty
+from tribetune.model.tribe import Tribe
 from tribetune.share.bundle import save_adapter
 from tribetune.windows import Window
 
@@ -184,3 +185,23 @@ def test_a_subject_of_pure_noise_keeps_the_group_and_can_be_saved_and_left_out(t
     found = uncertainty(base, windows, made, left_out(base, windows, made))
     np.testing.assert_allclose(found.noise.numpy(), 1.0, atol=0.12)  # 600 samples: 3 %, largest of 12
     assert found.spectra.abs().max() == 0
+
+
+def test_a_given_penalty_of_each_output_is_kept_for_left_out_runs(tribe):
+    base, windows = Base(tribe), linear_subject(tribe, 6, seed=1)
+    found = []
+    for settings in ({"penalty": 3.0}, {"penalty": 3.0, "penalty_per": "output"}):
+        made = Made(fit_method("ridge", base, windows, settings, seed=33), settings, 33)
+        found.append(left_out(base, windows, made).predicted)
+    np.testing.assert_array_equal(*found)
+
+
+def test_a_rank_of_all_outputs_is_lowered_where_some_are_undefined(tribe):
+    config = dataclasses.replace(tribe.config, low_rank=16)
+    torch.manual_seed(0)
+    base, windows = Base(Tribe(config).requires_grad_(False).eval()), linear_subject(tribe, 6, seed=1)
+    for window in windows:
+        window.bold[:, -1] = np.nan
+    made = Made(fit_method("low-rank", base, windows, {"rank": 12, "penalty": 1.0}, seed=33), {"rank": 12}, 33)
+    found = uncertainty(base, windows, made, left_out(base, windows, made))
+    assert found.noise.isfinite().tolist() == [True] * 11 + [False]

@@ -48,10 +48,10 @@ class Made:
     def fixed(self) -> dict[str, Any]:
         """The settings with what was chosen on all calibration data in place of ``auto``."""
         given = {**vars(METHODS[self.method].settings()), **self.settings}
+        # where each output has its own penalty, it is found again
+        again = {"penalty"} if given.get("penalty_per", "all") != "all" else set()
         auto = [name for name, value in given.items() if isinstance(value, str) and value == "auto"]
-        if given.get("penalty_per", "all") != "all":
-            auto.remove("penalty")  # each output has its own, which is found again
-        chosen = {name: self.adapter.chosen.get(name) for name in auto}
+        chosen = {name: self.adapter.chosen.get(name) for name in auto if name not in again}
         chosen = {name: math.inf if value == INFINITE else value for name, value in chosen.items()}
         return given | {name: value for name, value in chosen.items() if isinstance(value, int | float)}
 
@@ -157,11 +157,11 @@ def _refitted(base: Base, windows: Sequence[Window], made: Made) -> Float[np.nda
 
 
 def fitting(made: Made, windows: Sequence[Window]) -> dict[str, Any]:
-    """The fixed settings as far as fewer windows allow them: a low-rank difference has no more ranks than samples."""
-    n_samples = sum(int(window.mask.sum()) for window in windows)
+    """The fixed settings as far as fewer windows and outputs allow: a difference's rank is at most that of its data."""
+    most = min(sum(int(window.mask.sum()) for window in windows), windows[0].bold.shape[1])
     if made.method != "low-rank" or not isinstance(made.fixed["rank"], int):
         return made.fixed
-    return made.fixed | {"rank": min(made.fixed["rank"], n_samples)}
+    return made.fixed | {"rank": min(made.fixed["rank"], most)}
 
 
 def _few(folds: Sequence[Bool[np.ndarray, " window"]], trains_trunk: bool) -> list[Bool[np.ndarray, " window"]]:

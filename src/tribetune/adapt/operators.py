@@ -55,14 +55,14 @@ def readout_by(
     key = content_hash(operator.weights, operator.bias, start[0][:4], start[1])
     rest = base.kept(f"rest {key}", lambda: _without_prediction(operator, base, values, start))
     weights, bias = torch.empty_like(start[0]), torch.empty_like(start[1])
-    judges = drawn(defined_outputs(latents), _JUDGES, 0)
-    precision = _precision(base, operator.weights, _joined(latents, judges), values)
+    defined = defined_outputs(latents)
+    precision = _precision(base, operator.weights, _joined(latents, drawn(defined, _JUDGES, 0)), values)
     for chunk in chunks(len(bias)):
         bold = _joined(latents, chunk)
         torch.add(rest.weights[:, chunk], product(operator.weights, bold, precision), out=weights[:, chunk])
         torch.add(rest.bias[chunk], operator.bias @ bold, out=bias[chunk])
-    undefined = ~bias.isfinite()
-    if undefined.any():
+    if len(defined) < len(bias):  # what diverged is not put back: it is told of
+        undefined = torch.ones_like(bias, dtype=torch.bool).index_fill_(0, defined, False)
         weights[:, undefined], bias[undefined] = start[0][:, undefined], start[1][undefined]
     return weights, bias
 
