@@ -7,8 +7,9 @@ import torch
 
 from tribetune.errors import AdaptationError, CheckpointError
 from tribetune.model.checkpoint import load_checkpoint
-from tribetune.share.agreement import SAME, check_agreement
+from tribetune.share.agreement import SAME, average_facts, check_agreement
 from tribetune.share.bundle import load_adapter, read_facts, save_adapter
+from tribetune.share.card import adapter_card
 from tribetune.study.adapt import adapt
 from tribetune.study.adapters import MERGED, average_adapters, merge_adapter
 from tribetune.study.predict import PredictOptions, predict
@@ -43,9 +44,35 @@ def test_an_average_is_an_adapter_that_predicts_the_average(study_folder, fitted
     np.testing.assert_allclose(mean, 0.75 * one + 0.25 * other, atol=1e-5)  # float32 sums in another order
     facts = read_facts(tmp_path / "mean")
     assert [part["weight"] for part in facts["average_of"]] == [0.75, 0.25]
-    assert facts["calibration_minutes"] == pytest.approx(2 * read_facts(parts[0])["calibration_minutes"])
+    assert facts["calibration_minutes"] == read_facts(parts[0])["calibration_minutes"]  # of the same runs
     assert facts["base"] == read_facts(parts[0])["base"]
     assert any("not scored" in line for line in lines)
+
+
+def test_an_average_of_two_people_is_never_said_to_be_one_persons(fitted, study_folder, tmp_path):
+    facts = read_facts(fitted["ridge"])
+    other = without_files(facts) | {"runs": ["sub-02_run-1"], "calibration_minutes": 3.0}
+    save_adapter(load_adapter(fitted["ridge"]), tmp_path / "b", other)
+    average_adapters([fitted["ridge"], tmp_path / "b"], tmp_path / "mean")
+    assert read_facts(tmp_path / "mean")["calibration_minutes"] == facts["calibration_minutes"] + 3.0
+    card, alone = ((folder / "README.md").read_text() for folder in (tmp_path / "mean", fitted["ridge"]))
+    assert "one person" in alone
+    assert "for one subject" in alone
+    assert not any(word in card for word in ("one person", "that person", "one subject"))
+    assert "the brain data of 2 people" in card
+    assert "for the mean of 2 subjects" in card
+    lines = merge_adapter(str(study_folder / "checkpoint"), tmp_path / "mean", tmp_path / "merged", "us")
+    assert lines[-1] == "it holds brain data of sub-01, sub-02: share it only within the consent of each of them"
+
+
+def test_minutes_of_runs_that_some_adapters_share_are_not_counted_twice(fitted):
+    facts = read_facts(fitted["ridge"])
+    of = [facts | {"runs": runs, "calibration_minutes": 4.0} for runs in (["a"], ["a", "b"], ["c"])]
+    assert average_facts([of[0], of[2]], [0.5, 0.5])["calibration_minutes"] == 8.0
+    assert average_facts([of[0], of[0] | {"calibration_minutes": 2.0}], [0.5, 0.5])["calibration_minutes"] == 4.0
+    unknown = average_facts([of[0], of[1]], [0.5, 0.5]) | {"method": "average"}
+    assert unknown["calibration_minutes"] is None
+    assert "unknown minutes of BOLD" in adapter_card(unknown)
 
 
 @pytest.mark.parametrize("key", SAME)
@@ -67,7 +94,7 @@ def test_the_fits_own_choices_may_differ(fitted):
     check_agreement({method: read_facts(folder) for method, folder in fitted.items()})
 
 
-@pytest.mark.parametrize(("weights", "n"), [([1.0], 2), ([1.0, -1.0], 2), (None, 1)])
+@pytest.mark.parametrize(("weights", "n"), [([1.0], 2), ([1.0, -1.0], 2), ([np.inf, 1.0], 2), (None, 1)])
 def test_weights_that_make_no_mean_are_refused(fitted, tmp_path, weights, n):
     with pytest.raises(AdaptationError, match=r"weights|two or more"):
         average_adapters([fitted["ridge"]] * n, tmp_path / "mean", weights)

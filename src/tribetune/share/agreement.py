@@ -44,14 +44,24 @@ def average_facts(facts: Sequence[Mapping[str, Any]], weights: Sequence[float]) 
         {"method": told["method"], "weight": weight, "runs": told.get("runs", [])}
         for told, weight in zip(facts, weights, strict=True)
     ]
-    minutes = [told["calibration_minutes"] for told in facts if told.get("calibration_minutes") is not None]
     return {
         **agreed,
-        "calibration_minutes": sum(minutes) if len(minutes) == len(facts) else None,
+        "calibration_minutes": _all_minutes(facts),
         "runs": list(dict.fromkeys(run for told in facts for run in told.get("runs", []))),
         "t_r": t_rs.pop() if len(t_rs) == 1 else None,
         "average_of": parts,
     }
+
+
+def _all_minutes(facts: Sequence[Mapping[str, Any]]) -> float | None:
+    """Minutes of BOLD of adapters together; None where one does not tell, or some of their runs are the same."""
+    longest: dict[frozenset[str], float] = {}
+    for told in facts:
+        runs, minutes = frozenset(told.get("runs", [])), told.get("calibration_minutes")
+        if minutes is None or any(runs & others for others in longest if others != runs):
+            return None
+        longest[runs] = max(minutes, longest.get(runs, 0.0))  # fewer minutes of the same runs are the first of them
+    return sum(longest.values())
 
 
 def _compared(facts: Mapping[str, Any], key: str) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tribetune.share.facts import CONSENT
+from tribetune.share.facts import CONSENT, people
 
 _METRICS = (("mean_r", "mean Pearson r over outputs"), ("delta_zero_shot", "over zero-shot"), ("delta_fir", "over FIR"))
 
@@ -18,10 +18,10 @@ def adapter_card(facts: Mapping[str, Any], called: str = "FOLDER") -> str:
     called : str
         Where it is found: a folder, or an id on the hub.
     """
-    base = facts.get("base") or {}
+    base, n_people = facts.get("base") or {}, len(people(facts))
     parts = [
         f"---\n{_head(facts, base)}\n---",
-        f"# Adapter of {base.get('name')} for one subject",
+        f"# Adapter of {base.get('name')} for {'one subject' if n_people < 2 else f'the mean of {n_people} subjects'}",
         _what_it_is(facts),
         f"## Held-out scores\n\n{_leakage(facts)}{_scores(facts)}",
         f"## Use\n\n{_use(base, called)}",
@@ -77,7 +77,7 @@ def _results(facts: Mapping[str, Any]) -> list[Any]:
 def _what_it_is(facts: Mapping[str, Any]) -> str:
     return (
         f"Method `{facts['method']}`, {facts.get('trained_weights', 0):,} trained weights,"
-        f" {facts.get('calibration_minutes') or 0:.1f} minutes of BOLD in {facts.get('space')},"
+        f" {_minutes(facts.get('calibration_minutes'))} of BOLD in {facts.get('space')},"
         f" lag {facts.get('lag_s')} s, cleaning `{facts.get('cleaning')}`."
     )
 
@@ -140,15 +140,22 @@ def _ceiling(ceiling: Mapping[str, Any]) -> str:
     return f"{ceiling['kind']}, mean {_r(ceiling['mean_r'])} over {ceiling['n_outputs']:,} outputs reliably above zero"
 
 
+def _minutes(minutes: float | None) -> str:
+    return "unknown minutes" if minutes is None else f"{minutes:.1f} minutes"
+
+
 def _limits(facts: Mapping[str, Any]) -> str:
     sharing = facts.get("sharing") or {}
     consent = CONSENT.get(sharing.get("consent", "project"))
     contact = f" Contact: {sharing['contact']}." if sharing.get("contact") else ""
     told = f"Consent: {consent}.{contact}\n\n" if sharing else ""
+    n_people, whose, within = len(people(facts)), "one person's brain data", "that person's consent"
+    if n_people > 1:
+        whose, within = f"the brain data of {n_people} people", "the consent of every one of them"
     return (
-        f"{told}Derived from one person's brain data, which it may help to identify: share it only within that"
-        " person's consent. It predicts responses to stimuli like those it was calibrated on. Do not use it to identify"
-        " a person, to infer what someone thinks or feels, for diagnosis, or for any decision about a person."
+        f"{told}Derived from {whose}, which it may help to identify: share it only within {within}. It predicts"
+        " responses to stimuli like those it was calibrated on. Do not use it to identify a person, to infer what"
+        " someone thinks or feels, for diagnosis, or for any decision about a person."
     )
 
 

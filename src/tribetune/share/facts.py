@@ -175,3 +175,9 @@ def check_facts(values: Mapping[str, Any], where: Path) -> dict[str, Any]:
         faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
         raise AdaptationError(f"{where}: {'; '.join(faults)}", hint="fetch the adapter again") from None
     return dict(values)
+
+
+def people(facts: Mapping[str, Any]) -> list[str]:
+    """Subjects whose brain data an adapter is derived from (``sub-01``), by the names of its runs."""
+    names = dict.fromkeys(run.split("_")[0] for run in facts.get("runs") or [])
+    return [name for name in names if name.startswith("sub-")]

@@ -1,6 +1,7 @@
 """`tribetune adapters`: average adapters of one checkpoint, or merge one into it."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tribetune.model.checkpoint import checkpoint_hash, save_checkpoint, shipped
 from tribetune.model.tribe import Tribe
 from tribetune.share.agreement import average_facts, check_agreement
 from tribetune.share.bundle import load_adapter, read_facts, save_adapter
+from tribetune.share.facts import people
 from tribetune.share.probe import record_probe
 from tribetune.study.predict import group_facts
 
@@ -104,12 +106,15 @@ def merge_adapter(checkpoint: str, folder: Path, out: Path, subject: str = "") -
     if adapter.changes_trunk and model.config.unseen_row:
         lines.append("the unseen row is read through the adapted trunk: it no longer predicts what it did")
     lines += _lost(facts, group_facts(model))
+    whose = people(facts)
+    if len(whose) > 1:
+        return [*lines, f"it holds brain data of {', '.join(whose)}: share it only within the consent of each of them"]
     return [*lines, "it holds one person's brain data: share it only within that person's consent"]
 
 
 def _shares(weights: Sequence[float] | None, n: int) -> list[float]:
     given = list(weights) if weights else [1.0] * n
-    if len(given) != n or not all(weight > 0 for weight in given):
+    if len(given) != n or not all(0 < weight < math.inf for weight in given):
         raise AdaptationError(f"weights {given} for {n} adapters", hint="give one positive weight for each adapter")
     return [weight / sum(given) for weight in given]
 
@@ -127,13 +132,13 @@ def _base(checkpoint: str | None, facts: dict[str, Any]) -> Tribe | None:
 
 
 def _subject(facts: dict[str, Any]) -> str:
-    names = {run.split("_")[0] for run in facts.get("runs", [])}
-    if len(names) != 1 or not (found := names.pop()).startswith("sub-"):
+    names = people(facts)
+    if len(names) != 1:
         raise AdaptationError(
             f"the adapter's runs ({', '.join(facts.get('runs', [])) or 'none'}) name no one subject",
             hint="give the row a name by --subject",
         )
-    return found
+    return names[0]
 
 
 def _lost(own: dict[str, Any], group: dict[str, Any]) -> list[str]:
