@@ -9,6 +9,7 @@ from tribetune.cli.command import command
 from tribetune.cli.options import AsJson, Overrides, RecipeName
 from tribetune.cli.stderr import shown_progress
 from tribetune.cli.table import print_json, print_lines
+from tribetune.digits import rounded
 
 if TYPE_CHECKING:
     from tribetune.evaluate.lag import LagCurve
@@ -60,6 +61,6 @@ def _cells(name: str, curve: "LagCurve") -> tuple[str, ...]:
         str(curve.n_outputs),
         f"{curve.best_s:.1f}{' (edge)' if curve.at_edge else ''}" if curve.above_null else "–",
         f"{low:.1f} to {high:.1f}" if curve.above_null else "–",
-        f"{curve.r.max():.3f}",
-        "–" if curve.null_95 != curve.null_95 else f"{curve.null_95:.3f}",
+        rounded(curve.r.max()),
+        "–" if curve.null_95 != curve.null_95 else rounded(curve.null_95),
     )

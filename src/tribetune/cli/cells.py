@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from tribetune.digits import rounded, signed
+
 UNDEFINED = "not defined"
 
 
@@ -40,4 +42,4 @@ def score(value: float | None, sign: str = "") -> str:
     """Pearson's r without its leading zero, as journals print it."""
     if value is None or math.isnan(value):
         return UNDEFINED.replace(" ", "\n")
-    return format(value, f"{sign}.3f").replace("0.", ".", 1)
+    return (signed(value) if sign else rounded(value)).replace("0.", ".", 1)

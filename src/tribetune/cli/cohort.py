@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tribetune.cli.table import print_json, print_lines
+from tribetune.digits import rounded
 
 if TYPE_CHECKING:
     from tribetune.study.cohort import CohortResult
@@ -33,7 +34,7 @@ def print_cohort(result: "CohortResult", as_json: bool) -> None:
 
 def _score(rows: list[dict[str, Any]], method: str) -> str:
     own = next((row for row in rows if row["method"] == method), None)
-    return "not defined" if own is None or not own["defined"] else f"{own['mean_r']:.3f}"
+    return "not defined" if own is None or not own["defined"] else rounded(own["mean_r"])
 
 
 def _mean(row: dict[str, Any]) -> str:
@@ -41,5 +42,5 @@ def _mean(row: dict[str, Any]) -> str:
         return "not defined"
     low, high = row["interval"]
     if low != low:
-        return f"{row['mean']:.3f} [–]"
-    return f"{row['mean']:.3f} [{low:.3f}, {high:.3f}]"
+        return f"{rounded(row['mean'])} [–]"
+    return f"{rounded(row['mean'])} [{rounded(low)}, {rounded(high)}]"

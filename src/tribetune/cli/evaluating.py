@@ -9,6 +9,7 @@ from tribetune.cli.command import command
 from tribetune.cli.options import AllowLeakage, AsJson, Out, Overrides, RecipeName
 from tribetune.cli.stderr import shown_progress
 from tribetune.cli.table import print_json, print_lines, print_result
+from tribetune.digits import rounded
 
 if TYPE_CHECKING:
     from tribetune.study.group import GroupResult
@@ -60,7 +61,7 @@ def group(
     print_lines(f"N = {result.scores.n_subjects} subjects", ("figure", "r", "95 % over subjects"), _lines(result))
     typer.echo(
         f"Means over {result.scores.r_group.n_outputs:,} outputs, {result.scores.n_samples:,} samples that all subjects"
-        f" have. By chance, that is at the wrong time, 95 % of R_group stay below {result.null_95:.3f}."
+        f" have. By chance, that is at the wrong time, 95 % of R_group stay below {rounded(result.null_95)}."
     )
     for label, reason in result.left_out.items():
         typer.echo(f"left out: sub-{label}: {reason}")
@@ -76,10 +77,10 @@ def _lines(result: "GroupResult") -> list[tuple[str, str, str]]:
     lines = [("R_group: the prediction with the cohort's mean", *_cells(scores.r_group.mean, scores.r_group.interval))]
     median = scores.median_subject
     lines.append(("median subject: his BOLD with the others' mean", *_cells(median.mean, median.interval)))
-    lines.append(("individual r (no R_group): mean over subjects", f"{scores.individual.mean():.3f}", "–"))
+    lines.append(("individual r (no R_group): mean over subjects", rounded(scores.individual.mean()), "–"))
     points = scores.curve[:-1]
     return lines + [(f"R_group with {p.n_subjects}", *_cells(p.mean, (p.low, p.high))) for p in points]
 
 
 def _cells(value: float, interval: tuple[float, float]) -> tuple[str, str]:
-    return f"{value:.3f}", f"{interval[0]:.3f} to {interval[1]:.3f}"
+    return rounded(value), f"{rounded(interval[0])} to {rounded(interval[1])}"

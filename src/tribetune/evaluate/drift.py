@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from tribetune.digits import rounded
 from tribetune.evaluate.bootstrap import FEWEST_BLOCKS, HeldOut, block_interval, block_members, bootstrap_scores
 from tribetune.evaluate.resampling import DEFAULT, Resampling
 
@@ -118,7 +119,7 @@ def drift_sentence(method: str, drift: Drift) -> str:
         return f"Drift of {method} between {len(drift.sessions)} sessions: one is too short to tell."
     score, gain = (
         f"{what} {'moves' if moves else 'does not move reliably'} (p {p:.3f}:"
-        f" {', '.join(f'{figure(one).value:.3f} in ses-{one.session}' for one in drift.sessions)})"
+        f" {', '.join(f'{rounded(figure(one).value)} in ses-{one.session}' for one in drift.sessions)})"
         for what, moves, p, figure in (
             ("mean r", drift.moves[0], drift.score_p, lambda one: one.score),
             ("best gain", drift.moves[1], drift.gain_p, lambda one: one.gain),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tribetune.digits import signed
 from tribetune.evaluate.bootstrap import Bootstrap, Estimate
 
 ALL, SELECTED = 0, 1
@@ -80,7 +81,7 @@ def _sentence(bootstrap: Bootstrap, method: str) -> str:
     if not found:
         return f"{method} was held against no baseline."
     if not all(np.isfinite(estimate.interval).all() for estimate in found.values()):
-        means = " and ".join(f"{estimate.mean:+.3f} to {BASELINES[name]}" for name, estimate in found.items())
+        means = " and ".join(f"{signed(estimate.mean)} to {BASELINES[name]}" for name, estimate in found.items())
         return f"{method}: {means} in mean r, from too little test data for an interval. Nothing can be said of it."
     parts = [_outcome(estimate, BASELINES[name]) for name, estimate in found.items()]
     beaten = [name for name, estimate in found.items() if estimate.interval[0] > 0]
@@ -109,7 +110,7 @@ def _others(bootstrap: Bootstrap, method: str) -> str:
 
 def _outcome(difference: Estimate, name: str) -> str:
     low, high = difference.interval
-    figures = f"({difference.mean:+.3f} mean r, 95 % interval {low:+.3f} to {high:+.3f})"
+    figures = f"({signed(difference.mean)} mean r, 95 % interval {signed(low)} to {signed(high)})"
     if low > 0:
         return f"beats {name} {figures}"
     if high < 0:

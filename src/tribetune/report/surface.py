@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from tribetune.digits import rounded
 from tribetune.files import whole
 from tribetune.spaces import FSAVERAGE5, N_HEMISPHERE
 
@@ -190,7 +191,7 @@ def _colours(values: Float[np.ndarray, " value"], scale: Scale) -> tuple["Colorm
 
 def _name_row(axes: "Axes", name: str, values: Float[np.ndarray, " vertex"]) -> None:
     defined = values[~np.isnan(values)]
-    count = f"mean {defined.mean():.3f}\nn = {len(defined):,}" if len(defined) else "not defined"
+    count = f"mean {rounded(defined.mean())}\nn = {len(defined):,}" if len(defined) else "not defined"
     left: dict[str, Any] = {"x": -0.08, "y": 0.5, "ha": "right", "transform": axes.transAxes}
     axes.text(s=name, va="bottom", fontsize=11, fontweight="bold", **left)
     axes.text(s=count, va="top", fontsize=8, color="0.35", **left)

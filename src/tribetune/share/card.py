@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tribetune.digits import rounded
 from tribetune.share.facts import CONSENT, people
 
 _METRICS = (("mean_r", "mean Pearson r over outputs"), ("delta_zero_shot", "over zero-shot"), ("delta_fir", "over FIR"))
@@ -160,4 +161,4 @@ def _limits(facts: Mapping[str, Any]) -> str:
 
 
 def _r(value: float | None) -> str:
-    return "undefined" if value is None or value != value else f"{value:.3f}"
+    return "undefined" if value is None or value != value else rounded(value)

@@ -1,5 +1,6 @@
 """What a lag sweep says about a study, in words, and the note of an adaptation whose lag is contradicted."""
 
+from tribetune.digits import rounded, signed
 from tribetune.evaluate.lag import LagCurve, LagRange, LagSweep, sweep_lags
 from tribetune.splits import Split
 
@@ -75,8 +76,8 @@ def _contradiction(sweep: LagSweep) -> str:
     assert gain is not None
     return (
         f"The recipe's lag of {sweep.recipe_lag_s:g} s is contradicted: on calibration data a linear model predicts"
-        f" best at {best.best_s:.1f} s {_interval(best)}, by r +{gain.mean:.3f} [{gain.interval[0]:+.3f},"
-        f" {gain.interval[1]:+.3f}]: check onsets, volumes left out at the start and t_r, or set"
+        f" best at {best.best_s:.1f} s {_interval(best)}, by r {signed(gain.mean)} [{signed(gain.interval[0])},"
+        f" {signed(gain.interval[1])}]: check onsets, volumes left out at the start and t_r, or set"
         f" windows.hemodynamic_lag_s."
     )
 
@@ -85,8 +86,8 @@ def _nothing(best: LagCurve) -> str:
     if best.null_95 != best.null_95:
         return "The stretches are too short for a null: this lag may be chance."
     return (
-        f"No lag predicts better than chance (r {best.r.max():.3f}, chance stays under {best.null_95:.3f}): the"
-        " stimulus does not show in these runs. Are they the right runs, and their hemispheres and onsets right?"
+        f"No lag predicts better than chance (r {rounded(best.r.max())}, chance stays under {rounded(best.null_95)}):"
+        " the stimulus does not show in these runs. Are they the right runs, and their hemispheres and onsets right?"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tribetune.digits import signed
 from tribetune.errors import AdaptationError, BoldError, SpaceError, StimulusError
 from tribetune.evaluate.bootstrap import widening
 from tribetune.evaluate.table import PAIRED, delta_key
@@ -157,12 +158,14 @@ def cohort_sentence(result: CohortResult, method: str) -> str:
             continue
         low, high = apart["interval"]
         if low != low:
-            parts.append(f"is {apart['mean']:+.3f} mean r from {called}, of one subject, who says nothing about others")
+            parts.append(
+                f"is {signed(apart['mean'])} mean r from {called}, of one subject, who says nothing about others"
+            )
             continue
         verb = "beats" if low > 0 else "is worse than" if high < 0 else "does not differ reliably from"
         parts.append(
-            f"{verb} {called} ({apart['mean']:+.3f} mean r, 95 % interval over subjects {low:+.3f} to {high:+.3f},"
-            f" positive in {apart['n_positive']} of {apart['n_subjects']})"
+            f"{verb} {called} ({signed(apart['mean'])} mean r, 95 % interval over subjects {signed(low)} to"
+            f" {signed(high)}, positive in {apart['n_positive']} of {apart['n_subjects']})"
         )
     of = f"{row['n_subjects']} subjects" if row["n_subjects"] != 1 else "one subject"
     return f"Over {of} {method} {' and '.join(parts)}." if parts else ""

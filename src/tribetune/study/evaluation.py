@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tribetune.digits import rounded
 from tribetune.evaluate.assess import Assessment, assess, shuffled_runs
 from tribetune.evaluate.bootstrap import Bootstrap, bootstrap_scores
 from tribetune.evaluate.ceilings import Ceiling
@@ -197,7 +198,7 @@ def _ceiling_note(ceiling: Ceiling, parcels: Parcels) -> str:
     of = {"inter-subject": f"{ceiling.n} other subjects"}.get(ceiling.kind, f"{ceiling.n} repeats")
     told = f"Noise ceiling ({ceiling.kind}, {of}): reliably above zero in {counts[0]:,} outputs"
     shared = "; it is of what is shared, and a personal model may exceed it" if ceiling.kind == "inter-subject" else ""
-    return f"{told}, there a mean r of {means[0]:.3f}{shared}." if counts[0] else f"{told}."
+    return f"{told}, there a mean r of {rounded(means[0])}{shared}." if counts[0] else f"{told}."
 
 
 def _control_notes(found: Evaluation) -> list[str]:
@@ -206,11 +207,13 @@ def _control_notes(found: Evaluation) -> list[str]:
         if name not in found.parcels.names:
             continue
         k = found.parcels.names.index(name)
-        told = [f"{method} {found.by_parcel.score(method, k).mean:.3f} (p {one.set_p[k]:.3f})"
+        told = [f"{method} {rounded(found.by_parcel.score(method, k).mean)} (p {one.set_p[k]:.3f})"
                 for method, one in found.assessed.items() if np.isfinite(one.set_p[k])]  # fmt: skip
         if told:
             notes.append(f"Control, {name}, expected {expected} chance: {', '.join(told)}.")
-    told = [f"{method} {mean_r:.3f} (p {p:.3f})" for method, (mean_r, p, _) in found.shuffled.items() if np.isfinite(p)]
+    told = [
+        f"{method} {rounded(mean_r)} (p {p:.3f})" for method, (mean_r, p, _) in found.shuffled.items() if np.isfinite(p)
+    ]
     return [*notes, f"Control, shuffled runs, expected not above chance: {', '.join(told)}."] if told else notes
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Bool
 
 from tribetune.adapt.base import Base
 from tribetune.bold.write import write_prediction
+from tribetune.digits import rounded
 from tribetune.evaluate.group import Cohort, GroupScores, group_null, score_group
 from tribetune.evaluate.predict import Cut, predict_run
 from tribetune.files import whole, write_json, write_text
@@ -147,8 +148,8 @@ def group_words(result: GroupResult) -> list[str]:
     scores, n = result.scores, result.scores.n_subjects
     low, high = scores.r_group.interval
     found = [
-        f"R_group is {scores.r_group.mean:.3f} [{low:.3f}, {high:.3f}] with the mean of N = {n} subjects; it grows with"
-        f" N (one subject: {scores.curve[0].mean:.3f}).",
+        f"R_group is {rounded(scores.r_group.mean)} [{rounded(low)}, {rounded(high)}] with the mean of N = {n}"
+        f" subjects; it grows with N (one subject: {rounded(scores.curve[0].mean)}).",
         f"The prediction meets the mean of the others better than the subject himself in {scores.out_predicted:.0%} of"
         f" {n} subjects.",
     ]

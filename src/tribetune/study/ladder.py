@@ -12,6 +12,7 @@ from tribetune.adapt.base import Base
 from tribetune.adapt.left_out import predict_windows
 from tribetune.adapt.methods import fit_method
 from tribetune.adapt.rows import has_unseen
+from tribetune.digits import signed
 from tribetune.errors import AdaptationError
 from tribetune.evaluate.bootstrap import Estimate, HeldOut, bootstrap_scores
 from tribetune.progress import Progress
@@ -206,7 +207,7 @@ def _without_gain(rungs: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[s
 
 def _signed(value: float | None) -> str:
     """A difference, as it was found or as JSON keeps it."""
-    return "not known" if value is None or value != value else f"{value:+.4f}"
+    return "not known" if value is None or value != value else signed(value, 4)
 
 
 def _measured(windows: Sequence[Window]) -> tuple[Float[np.ndarray, "time output"], tuple[str, ...]]:

@@ -12,6 +12,7 @@ from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.left_out import LeftOut, Made, left_out
 from tribetune.adapt.rows import with_rows
 from tribetune.adapt.uncertainty import uncertainty
+from tribetune.digits import rounded, signed
 from tribetune.evaluate.bootstrap import Bootstrap, Estimate, HeldOut, bootstrap_scores
 from tribetune.evaluate.drift import Drift, drift_sentence, session_drift
 from tribetune.evaluate.predict import Cut, predict_run
@@ -111,8 +112,8 @@ def _forgetting(study: Prepared, method: str, adapter: Adapter) -> dict[str, Any
     if low != low:
         outcome = "nothing can be said of it"
     told = (
-        f"{method}: read through the adapted trunk, the unseen row has a mean r of {scores['after'].mean:.3f} on the"
-        f" test, before {scores['before'].mean:.3f} ({_with_interval(apart)}): {outcome}."
+        f"{method}: read through the adapted trunk, the unseen row has a mean r of {rounded(scores['after'].mean)} on"
+        f" the test, before {rounded(scores['before'].mean)} ({_with_interval(apart)}): {outcome}."
     )
     return {"changed": True, "before": asdict(scores["before"]), "after": asdict(scores["after"]),
             "difference": asdict(apart), "told": told}  # fmt: skip
@@ -126,7 +127,7 @@ def _beside_group(study: Prepared, one: Lived) -> dict[str, Any]:
     apart = scored.difference(one.method, GROUP, 0)
     told = (
         f"{one.method}: on the {apart.n_outputs:,} outputs that the unseen row predicts its mean r on the test is"
-        f" {scores[one.method].mean:.3f}, zero-shot's {scores[GROUP].mean:.3f} ({_with_interval(apart)})."
+        f" {rounded(scores[one.method].mean)}, zero-shot's {rounded(scores[GROUP].mean)} ({_with_interval(apart)})."
     )
     plain = {name: asdict(score) for name, score in scores.items()}
     return {"scores": plain, "difference": asdict(apart), "told": told}
@@ -139,8 +140,8 @@ def _known(study: Prepared) -> np.ndarray:
 
 def _with_interval(apart: Estimate) -> str:
     low, high = apart.interval
-    interval = f"95 % interval {low:+.4f} to {high:+.4f}" if low == low else "too little test data for an interval"
-    return f"{apart.mean:+.4f}, {interval}"
+    known = f"95 % interval {signed(low, 4)} to {signed(high, 4)}"
+    return f"{signed(apart.mean, 4)}, {known if low == low else 'too little test data for an interval'}"
 
 
 def _scored(study: Prepared, predicted: Mapping[str, np.ndarray], outputs: np.ndarray) -> Bootstrap:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from tribetune.digits import rounded, signed
 from tribetune.evaluate.bootstrap import Estimate
 from tribetune.evaluate.minutes import LogLine, Saved
 from tribetune.evaluate.more_runs import OneMore
@@ -44,7 +45,7 @@ def line_sentence(method: str, line: LogLine, minutes: float, more: float) -> st
     name, gain, then = NAMES.get(method, method), line.gain(minutes, more), line.at(minutes + more)
     told = (
         f"{name}: {_figure(line.per_doubling)} mean r for each doubling of minutes. {more:g} more minutes of new"
-        f" stimuli would bring {_figure(gain)}, to {then.mean:.3f} at {minutes + more:.0f} min, if r goes on as"
+        f" stimuli would bring {_figure(gain)}, to {rounded(then.mean)} at {minutes + more:.0f} min, if r goes on as"
         f" a + b log(minutes), fitted to {line.n_lengths} lengths."
     )
     if gain.interval[0] > 0:
@@ -63,9 +64,9 @@ def one_more_sentence(found: OneMore | None) -> str:
     told = (
         f"Ridge: {more} of new stimuli would buy about {_figure(found.new)} mean r, as many of these runs shown again"
     )
-    level = f"the estimate puts it at {found.now.mean:.3f} now"
+    level = f"the estimate puts it at {rounded(found.now.mean)} now"
     if found.unseen.n_outputs:
-        level += f", and the unseen row at {found.unseen.mean:.3f}"
+        level += f", and the unseen row at {rounded(found.unseen.mean)}"
     shown = "" if found.new.interval[0] > 0 else " That either helps is not shown."
     return f"{told} {_figure(found.repeated)}; {level}.{shown}"
 
@@ -89,4 +90,5 @@ def _minutes(value: float, saved: Saved) -> str:
 
 def _figure(found: Estimate) -> str:
     low, high = found.interval
-    return f"{found.mean:+.4f} [{_NO_INTERVAL if low != low or high != high else f'{low:+.4f}, {high:+.4f}'}]"
+    known = f"{signed(low, 4)}, {signed(high, 4)}"
+    return f"{signed(found.mean, 4)} [{_NO_INTERVAL if low != low or high != high else known}]"

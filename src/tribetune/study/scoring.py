@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tribetune.digits import rounded
 from tribetune.errors import AdaptationError
 from tribetune.evaluate.bootstrap import Bootstrap, HeldOut, bootstrap_scores
 from tribetune.evaluate.null import shift_null
@@ -88,8 +89,8 @@ def _scored(study: Prepared, fitted: Fitted) -> tuple[Clock, Bootstrap, dict[str
     nulls = {method: _chance(values, held_out, bootstrap.sets, draws, seed) for method, values in predicted.items()}
     everywhere, chosen = (max(levels) for levels in zip(*nulls.values(), strict=True))
     study.notes.append(
-        f"By chance, that is by the same predictions at the wrong time, 95 % stay below {everywhere:.3f} (all)"
-        f" and {chosen:.3f} (chosen)."
+        f"By chance, that is by the same predictions at the wrong time, 95 % stay below {rounded(everywhere)} (all)"
+        f" and {rounded(chosen)} (chosen)."
     )
     return clock, bootstrap, nulls
 
