@@ -53,7 +53,7 @@ def test_a_run_of_a_single_sample_leaves_every_rate_a_score(tribe, windows):
     alone[50] = True
     last = dataclasses.replace(windows[4], mask=alone)
     chosen = fit(tribe, [*windows[:4], last], learning_rate="auto").chosen["inner_scores"]
-    assert np.isfinite(list(chosen.values())).all()
+    assert all(scores and np.isfinite(scores).all() for scores in chosen.values())
     assert len(chosen) == 3
 
 
@@ -117,6 +117,13 @@ def test_full_size_lora_with_a_readout_of_rank_128_is_at_most_17_megabytes():
     tensors = {**lora_tensors(tribe), LEFT: left, RIGHT: right, BIAS: torch.empty(config.n_outputs, device="meta")}
     assert Adapter("lora", tensors, lora_config(8, 16.0)).n_weights * 4 <= 17e6
     assert len(tensors) == 2 * 6 * 8 + 3
+
+
+def test_the_rate_is_raced_for_on_left_out_runs_and_what_every_round_gave_is_told(tribe, windows):
+    chosen = fit(tribe, windows, learning_rate="auto").chosen
+    rounds = {name: len(scores) for name, scores in chosen["inner_scores"].items()}
+    assert sorted(rounds.values()) == [1, 2, 2]
+    assert rounds[f"{chosen['learning_rate']:g}"] == 2
 
 
 def test_modality_dropout_is_drawn_from_the_seed_alone(tribe, windows):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tribetune.adapt.descent import Descent, Schedule, descend, scale_of, towards_correlation, visits
-from tribetune.adapt.latents import Latents, choose, inner_folds, over_folds
+from tribetune.adapt.latents import Latents, choose, few_folds, inner_folds, over_folds, race
 from tribetune.adapt.readout import RATES, ReadoutSettings, choose_rate, plan_readout
 from tribetune.scores import pearson_r
 
@@ -146,6 +146,42 @@ def test_an_undefined_score_never_wins():
     scores = {0.1: float("nan"), 0.2: 0.3, 0.4: 0.3, 0.8: 0.1}
     assert choose(list(scores), scores.__getitem__)[0] == 0.2
     assert choose([0.1, 0.2], lambda _: float("nan"))[0] == 0.1
+
+
+def test_the_one_behind_over_all_rounds_so_far_leaves_the_race():
+    table = {1.0: [0.5, 0.1, 0.9], 2.0: [0.4, 0.6, 0.9], 3.0: [0.3, 0.9, 0.9], 4.0: [0.35, 0.35, 0.9]}
+    best, told = race(list(table), [(0, 9), (1, 9), (2, 9)], lambda candidate, this: table[candidate][this])
+    assert told == {"1": [0.5, 0.1], "2": [0.4, 0.6, 0.9], "3": [0.3], "4": [0.35, 0.35, 0.9]}
+    assert best == 2.0
+
+
+def test_a_short_round_decides_little():
+    table = {1.0: [0.5, 0.1], 2.0: [0.4, 0.6], 3.0: [0.3, 0.9]}
+    assert race(list(table), [(0, 100), (1, 5)], lambda candidate, this: table[candidate][this])[0] == 1.0
+
+
+def test_a_race_ends_when_one_is_left_or_no_round_is():
+    rounds = [("any", 9)] * 5
+    assert race([1.0, 2.0], rounds, lambda candidate, _: candidate) == (2.0, {"1": [1.0], "2": [2.0]})
+    best, told = race([1.0, 2.0, 3.0], rounds[:1], lambda candidate, _: candidate)
+    assert (best, told["3"]) == (3.0, [3.0])
+
+
+def test_an_undefined_score_never_wins_a_race_and_of_equals_the_first_does():
+    rounds = [("long", 9), ("a single sample", 1), ("short", 3)]
+
+    def score(candidate, this):
+        return np.nan if candidate == 1 or this == "a single sample" else 0.5
+
+    assert race([1.0, 2.0, 3.0], rounds, score) == (2.0, {"1": [np.nan], "2": [0.5, 0.5], "3": [0.5, 0.5]})
+    assert race([1.0, 2.0, 3.0], rounds, lambda *_: np.nan) == (1.0, {"1": [], "2": [], "3": []})
+
+
+def test_runs_share_a_fold_where_there_are_more_of_them():
+    folds = few_folds(inner_folds(list("abcde")), 4)
+    assert [fold.tolist() for fold in folds[:2]] == [[True, False, False, False, True], [False, True] + [False] * 3]
+    assert np.sum(folds, 0).tolist() == [1] * 5
+    assert len(few_folds(inner_folds(["a", "b"]), 4)) == 2
 
 
 def test_steps_taken_together_are_the_steps_taken_one_by_one():

@@ -1,8 +1,9 @@
 """The frozen trunk's pooled output beside the BOLD that goes with it: what every readout is fitted on."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from tribetune.adapt.side_by_side import side_by_side
 from tribetune.model.tribe import Tribe
 from tribetune.scores import pearson_r
 from tribetune.windows import Window
+
+Round = TypeVar("Round")
 
 MANY_OUTPUTS = 1000
 """From so many on the mean over outputs is what the whole cortex does at once; the mean of fewer is signal."""
@@ -107,6 +110,12 @@ def inner_folds(runs: Sequence[str]) -> list[Bool[np.ndarray, " window"]]:
     return [half, ~half] if len(labels) > 1 else []
 
 
+def few_folds(folds: Sequence[Bool[np.ndarray, " window"]], most: int) -> list[Bool[np.ndarray, " window"]]:
+    """At most so many folds: runs share one where there are more."""
+    groups = [folds[start::most] for start in range(min(most, len(folds)))]
+    return [np.any(group, axis=0) for group in groups]
+
+
 def sample_folds(latents: Sequence[Latents]) -> list[Bool[np.ndarray, " time"]]:
     """`inner_folds` of windows as folds of their samples, one after the other."""
     lengths = [len(part.values) for part in latents]
@@ -151,6 +160,41 @@ def choose(candidates: Sequence[float], score: Callable[[float], float]) -> tupl
     defined = {candidate: value for candidate, value in scores.items() if value == value}
     best = max(defined, key=defined.__getitem__) if defined else candidates[0]
     return best, {f"{candidate:g}": value for candidate, value in scores.items()}
+
+
+def race(
+    candidates: Sequence[float], rounds: Sequence[tuple[Round, int]], score: Callable[[float, Round], float]
+) -> tuple[float, dict[str, list[float]]]:
+    """The candidate that is left when after every round the one behind is out, and each one's scores by round.
+
+    What decides is the mean over all rounds so far: those still in the race have run them all. An undefined one is
+    behind every other; among equals the last (largest) is out. Where none has a score, none is out.
+
+    Parameters
+    ----------
+    candidates : sequence of float
+    rounds : sequence of (any, int)
+        What ``score`` is told, and the samples that it is of: its weight.
+    score : callable
+    """
+    scores: dict[float, list[float]] = {candidate: [] for candidate in candidates}
+    running, weights = list(candidates), []
+
+    def mean(candidate: float) -> float:
+        found = float(np.average(scores[candidate], weights=weights))
+        return found if found == found else -math.inf
+
+    for this, weight in rounds:
+        if len(running) == 1:
+            break
+        found = [score(candidate, this) for candidate in running]
+        if all(value != value for value in found):
+            continue
+        weights.append(weight)
+        for candidate, value in zip(running, found, strict=True):
+            scores[candidate].append(value)
+        running = sorted(running, key=mean, reverse=True)[:-1]  # equals stay in their order
+    return running[0], {f"{candidate:g}": found for candidate, found in scores.items()}
 
 
 def mean_score(predicted: Sequence[Tensor], latents: Sequence[Latents]) -> float:

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.axes import Axes
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import inner_folds, take_out_shared, windows_latents
+from tribetune.adapt.latents import few_folds, inner_folds, take_out_shared, windows_latents
 from tribetune.adapt.methods import METHODS, fit_method
 from tribetune.adapt.ridge import INFINITE, RidgeSettings, choose_penalties
 from tribetune.adapt.ridge_problem import left_out_residuals, pose
@@ -146,7 +146,8 @@ def _ridge(base: Base, windows: Sequence[Window], made: Made) -> tuple[np.ndarra
 
 
 def _refitted(base: Base, windows: Sequence[Window], made: Made) -> Float[np.ndarray, "time output"]:
-    folds = _few(inner_folds([window.run for window in windows]), made.adapter.changes_trunk)
+    most = FOLDS_OF_TRUNK if made.adapter.changes_trunk else FOLDS
+    folds = few_folds(inner_folds([window.run for window in windows]), most)
     lengths = [int(window.mask.sum()) for window in windows]
     found = np.empty((sum(lengths), windows[0].bold.shape[1]), np.float32)
     for fold in folds:
@@ -162,12 +163,6 @@ def fitting(made: Made, windows: Sequence[Window]) -> dict[str, Any]:
     if made.method != "low-rank" or not isinstance(made.fixed["rank"], int):
         return made.fixed
     return made.fixed | {"rank": min(made.fixed["rank"], most)}
-
-
-def _few(folds: Sequence[Bool[np.ndarray, " window"]], trains_trunk: bool) -> list[Bool[np.ndarray, " window"]]:
-    most = FOLDS_OF_TRUNK if trains_trunk else FOLDS
-    groups = [folds[start::most] for start in range(min(most, len(folds)))]
-    return [np.any(group, axis=0) for group in groups]
 
 
 def _seen_once(windows: Sequence[Window]) -> Bool[np.ndarray, " window"]:

@@ -12,20 +12,15 @@ from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.adapt.base import Base
 from tribetune.adapt.course import Course, train
 from tribetune.adapt.descent import Descent
-from tribetune.adapt.latents import (
-    Latents,
-    choose,
-    inner_folds,
-    mean_score,
-    over_folds,
-    take_out_shared,
-    window_latents,
-)
+from tribetune.adapt.latents import Latents, few_folds, inner_folds, mean_score, race, take_out_shared, window_latents
 from tribetune.adapt.readout import ReadoutSettings, plan_readout
 from tribetune.adapt.rows import starting_row
 from tribetune.adapt.truncation import low_rank_readout
 from tribetune.model.tribe import Tribe
 from tribetune.windows import Window
+
+_ROUNDS = 4
+"""Rounds of the race between learning rates at most; runs share one where there are more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +30,8 @@ class TrunkSettings:
     Attributes
     ----------
     learning_rate : float or "auto"
-        Of Adam for the trunk's weights; ``auto`` leaves out each calibration run in turn (or halves of one run).
+        Of Adam for the trunk's weights; ``auto`` leaves out a quarter of the calibration runs (half of one run), then
+        others, and after each the rate that is behind is no longer tried.
     readout_learning_rate : float or "auto"
         Of the readout, as ``learning_rate`` in `ReadoutSettings`.
     readout_rank : int or "full"
@@ -132,21 +128,19 @@ def _readout_tensors(
 
 def _choose_rate(
     tribe: Tribe, windows: Sequence[Window], latents: Sequence[Latents], course: Course, rates: Sequence[float]
-) -> tuple[float, dict[str, float]]:
+) -> tuple[float, dict[str, list[float]]]:
+    """The rate that wins a race over left-out runs, and every rate's scores: each fit is an epoch of the trunk."""
     start = starting_row(tribe, latents[0].bold.shape[1])
 
-    def scored(rate: float) -> list[float]:
-        scores = []
-        for left_out in inner_folds([part.run for part in latents]):
-            fold = replace(course, trunk_rate=rate)
-            model, descent = train(tribe, _pick(windows, ~left_out), _pick(latents, ~left_out), fold, start)
-            held = _pick(latents, left_out)
-            predicted = _predicted(model, descent, _pick(windows, left_out), course)
-            scores.append(mean_score(predicted, held))
-        return scores
+    def score(rate: float, left_out: np.ndarray) -> float:
+        fold = replace(course, trunk_rate=rate)
+        model, descent = train(tribe, _pick(windows, ~left_out), _pick(latents, ~left_out), fold, start)
+        predicted = _predicted(model, descent, _pick(windows, left_out), course)
+        return mean_score(predicted, _pick(latents, left_out))
 
-    mean = over_folds(torch.tensor([scored(rate) for rate in rates], dtype=torch.float64).T, latents)
-    return choose(rates, dict(zip(rates, mean.tolist(), strict=True)).__getitem__)
+    lengths = np.array([len(part.values) for part in latents])
+    folds = few_folds(inner_folds([part.run for part in latents]), _ROUNDS)
+    return race(rates, [(fold, int(lengths[fold].sum())) for fold in folds], score)
 
 
 def _predicted(model: Tribe, descent: Descent, windows: Sequence[Window], course: Course) -> list[Tensor]:
