@@ -9,7 +9,7 @@ from tribetune.adapt.lora_matrices import Variant, lora_config, lora_tensors
 from tribetune.adapt.with_trunk import Kind, TrunkSettings, fit_with_trunk
 from tribetune.windows import Window
 
-RATES = (1e-4, 3e-4, 1e-3)
+RATES = (3e-4, 1e-3, 3e-3)
 """Adam learning rates tried for the LoRA weights."""
 
 
