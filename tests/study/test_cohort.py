@@ -150,6 +150,12 @@ def test_a_cohort_of_whom_nobody_can_be_adapted_to_is_an_error_that_says_why(fol
         adapt_cohort(str(folder / "recipe.yaml"), RIDGE, "03", tmp_path / "run")
 
 
+def test_a_setting_that_fits_nobody_is_told_with_what_mends_it(folder, tmp_path):
+    with pytest.raises(BoldError, match="adaptation.rank is 99") as caught:
+        adapt_cohort(str(folder / "recipe.yaml"), ["adaptation={method: low-rank, rank: 99}"], "01", tmp_path / "run")
+    assert caught.value.hint.startswith("set adaptation.rank to")
+
+
 def test_a_subject_to_whom_the_method_does_not_apply_is_left_out_and_the_others_go_on(folder, tmp_path):
     for run in range(1, 5):
         with np.load(folder / f"sub-01_run-{run}.npz") as table:

@@ -85,6 +85,7 @@ def adapt_cohort(
     trunk = open_trunk(recipe)
     found: dict[str, AdaptResult] = {}
     left_out: dict[str, str] = {}
+    hints: dict[str, str] = {}
     methods: dict[str, Any] = {recipe.adaptation.method: recipe.adaptation.model_dump(exclude={"method"})}
     for number, label in enumerate(labels, 1):
         progress.step(f"Subject {label}, {number} of {len(labels)}")
@@ -92,11 +93,11 @@ def adapt_cohort(
             own, place = _recipe_of(recipe, label), folder / f"sub-{label}"
             found[label] = adapt_methods(own, methods, place, progress, trunk, allow_leakage=allow_leakage)
         except _OF_ONE as error:
-            left_out[label] = str(error)
+            left_out[label], hints[label] = str(error), error.hint
     if not found:
         raise BoldError(
             f"no subject of {len(labels)} could be adapted to; sub-{labels[0]}: {left_out[labels[0]]}",
-            hint="tribetune bold ls RECIPE",
+            hint=hints[labels[0]] or "tribetune bold ls RECIPE",
         )
     rows = cohort_rows({label: result.rows for label, result in found.items()}, recipe.seed)
     own = {label: result.rows for label, result in found.items()}
