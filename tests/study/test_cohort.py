@@ -151,7 +151,7 @@ def test_a_cohort_of_whom_nobody_can_be_adapted_to_is_an_error_that_says_why(fol
 
 
 def test_a_setting_that_fits_nobody_is_told_with_what_mends_it(folder, tmp_path):
-    with pytest.raises(BoldError, match="adaptation.rank is 99") as caught:
+    with pytest.raises(BoldError, match=r"adaptation\.rank is 99") as caught:
         adapt_cohort(str(folder / "recipe.yaml"), ["adaptation={method: low-rank, rank: 99}"], "01", tmp_path / "run")
     assert caught.value.hint.startswith("set adaptation.rank to")
 
