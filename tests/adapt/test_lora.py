@@ -11,7 +11,7 @@ from tribetune.adapt.base import Base
 from tribetune.adapt.descent import Descent, scale_of
 from tribetune.adapt.float32 import fast_float32
 from tribetune.adapt.forms import check_form
-from tribetune.adapt.latents import run_trunk, window_latents
+from tribetune.adapt.latents import race, run_trunk, window_latents
 from tribetune.adapt.lora_matrices import inject, lora_config, lora_tensors
 from tribetune.adapt.methods import fit_method
 from tribetune.adapt.phases import epoch_phases, joined_runs
@@ -55,6 +55,20 @@ def test_a_run_of_a_single_sample_leaves_every_rate_a_score(tribe, windows):
     chosen = fit(tribe, [*windows[:4], last], learning_rate="auto").chosen["inner_scores"]
     assert all(scores and np.isfinite(scores).all() for scores in chosen.values())
     assert len(chosen) == 3
+
+
+def test_the_longest_runs_are_left_out_first_so_that_a_remnant_puts_no_rate_out(tribe, windows, monkeypatch):
+    few = np.arange(100) < 4
+    sizes = []
+
+    def told(rates, rounds, score):
+        sizes.extend(size for _, size in rounds)
+        return race(rates, rounds, score)
+
+    monkeypatch.setattr("tribetune.adapt.with_trunk.race", told)
+    fit(tribe, [dataclasses.replace(windows[0], mask=few), *windows[2:]], learning_rate="auto")
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] == 4
 
 
 @pytest.mark.parametrize("variant", ["rslora", "dora"])

@@ -140,7 +140,8 @@ def _choose_rate(
 
     lengths = np.array([len(part.values) for part in latents])
     folds = few_folds(inner_folds([part.run for part in latents]), _ROUNDS)
-    return race(rates, [(fold, int(lengths[fold].sum())) for fold in folds], score)
+    rounds = [(fold, int(lengths[fold].sum())) for fold in folds]
+    return race(rates, sorted(rounds, key=lambda each: each[1], reverse=True), score)  # a remnant puts nothing out
 
 
 def _predicted(model: Tribe, descent: Descent, windows: Sequence[Window], course: Course) -> list[Tensor]:
