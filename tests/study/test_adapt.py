@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import yaml
 
 from tribetune.bold.clean import clean
 from tribetune.bold.tables import TableSpec, read_table
-from tribetune.errors import BoldError, LeakageError, RecipeError
+from tribetune.errors import AdaptationError, BoldError, LeakageError, RecipeError
 from tribetune.evaluate.leaks import KINDS
 from tribetune.model.checkpoint import load_checkpoint, save_checkpoint
 from tribetune.share.bundle import load_adapter, read_facts
@@ -17,6 +18,7 @@ from tribetune.stimulus.timeline import timeline_of_files
 from tribetune.study.adapt import adapt
 from tribetune.study.hub import push
 from tribetune.study.predict import PredictOptions, predict
+from tribetune.study.rescore import rescore
 
 
 @pytest.fixture(scope="module", params=["readout", "lora"])
@@ -191,6 +193,32 @@ def test_a_damaged_stage_is_made_again(study_folder, tmp_path):
     second = adapt(str(study_folder / "recipe.yaml"), ["adaptation.learning_rate=0.1"], tmp_path / "run")
     assert [row["mean_r"] for row in second.rows] == [row["mean_r"] for row in first.rows]
     assert "damaged" in (tmp_path / "run" / "log.jsonl").read_text()
+
+
+@pytest.mark.parametrize("damage", ["removed", "cut off", "no facts"])
+def test_an_adapter_that_was_removed_or_damaged_is_fitted_again_and_what_is_left_of_it_kept(
+    study_folder, tmp_path, damage
+):
+    first = adapt(str(study_folder / "recipe.yaml"), ["adaptation.learning_rate=0.1"], tmp_path / "run")
+    place = tmp_path / "run" / "adapter"
+    weights = (place / "adapter_model.safetensors").read_bytes()
+    if damage == "removed":
+        shutil.rmtree(place)
+    elif damage == "cut off":
+        (place / "adapter_model.safetensors").write_bytes(weights[:-7])
+    else:
+        (place / "tribetune.json").unlink()
+    with pytest.raises(AdaptationError) as refused:
+        rescore(tmp_path / "run")
+    assert "same `tribetune adapt` command again" in refused.value.hint
+    second = adapt(str(study_folder / "recipe.yaml"), ["adaptation.learning_rate=0.1"], tmp_path / "run")
+    assert [row["mean_r"] for row in second.rows] == [row["mean_r"] for row in first.rows]
+    assert (place / "adapter_model.safetensors").read_bytes() == weights
+    assert [note for note in second.notes if "readout was fitted again" in note]
+    left = [path.name for path in (tmp_path / "run").glob("damaged-adapter-*/adapter/*")]
+    assert ("README.md" in left) == (damage != "removed")
+    third = adapt(str(study_folder / "recipe.yaml"), ["adaptation.learning_rate=0.1"], tmp_path / "run")
+    assert third.notes == first.notes
 
 
 def test_what_a_killed_process_was_writing_is_swept_away(study_folder, tmp_path):

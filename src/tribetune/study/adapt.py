@@ -27,6 +27,7 @@ from tribetune.splits import Part
 from tribetune.study.alignment import lag_note
 from tribetune.study.baselines import banded_baseline, fir_baseline, zero_shot_calibration
 from tribetune.study.checks import check_change, weights_digest
+from tribetune.study.damaged import fit_damaged_again
 from tribetune.study.facts import adapter_facts, ceiling_facts
 from tribetune.study.ladder import climb_sentence, climbed
 from tribetune.study.leaks import guard, made_decisions, record_decisions
@@ -146,6 +147,7 @@ def adapt_methods(
     facts = provenance(recipe.seed, study.base, study.inputs, study.timelines)
     write_json(path / "provenance.json", facts | {"cleaning": study.cleaning})
     places = adapter_places(path, methods)
+    study.notes.extend(fit_damaged_again(folder, places))
     fitted = fit_all(study, folder, {m: Wanted(m, dict(methods[m]), place) for m, place in places.items()}, progress)
     record_decisions(study, leakage, path, made_decisions(study, places))
     progress.step("Scoring on held-out data")

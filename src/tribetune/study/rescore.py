@@ -15,6 +15,7 @@ from tribetune.progress import Progress, Silent
 from tribetune.recipe.file import read_recipe
 from tribetune.recipe.schema import Recipe
 from tribetune.study.adapt import Wanted, adapter_places, fit_all
+from tribetune.study.damaged import check_readable
 from tribetune.study.prepare import Prepared, prepare
 from tribetune.study.provenance import short_names
 from tribetune.study.scoring import Scored, score_all
@@ -24,7 +25,7 @@ from tribetune.study.stored import Difference, differences, size_of_r, values_fo
 _SHOWN = 3
 """Differences that an error names."""
 
-_AGAIN = "run the same `tribetune adapt` command again: it continues with what is not finished"
+_AGAIN = "run the same `tribetune adapt` command again: it makes what is not finished, or damaged"
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ def rescore(path: Path, verify: bool = False, progress: Progress | None = None) 
     _check_same(study, path, told)
     places = adapter_places(path, told["methods"])
     wanted = {method: Wanted(method, {}, place) for method, place in places.items()}
+    check_readable(places, _AGAIN)
     kept = Kept(RunFolder(path))
     with tempfile.TemporaryDirectory(prefix="tribetune-") as scratch:
         stages = _Remade(kept, Path(scratch)) if verify else kept

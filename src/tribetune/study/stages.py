@@ -69,6 +69,10 @@ class RunFolder:
             self.save(name, kept)
         return kept, float(kept["seconds"])
 
+    def forget(self, stage: str) -> None:
+        """Have a finished stage made again."""
+        self._file(stage).unlink(missing_ok=True)
+
     def log(self, stage: str, event: str, **facts: Any) -> None:
         """Add a line to ``log.jsonl``."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "stage": stage, "event": event, **facts}
