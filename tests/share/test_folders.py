@@ -104,3 +104,12 @@ def test_a_bundle_itself_is_a_place_and_a_hostile_name_in_a_store_is_refused(bun
     system.pipe_file(f"{root}/{revision}/optimizer.pt", b"x")
     with pytest.raises(AdaptationError, match=r"optimizer\.pt could run code"):
         pull(place)
+
+
+def test_a_place_that_is_not_there_is_told_in_words(tmp_path):
+    for read in (list_folder, pull_folder):
+        with pytest.raises(AdaptationError) as refused:
+            read(str(tmp_path / "gone"))
+        assert "Errno" not in str(refused.value)
+    with pytest.raises(AdaptationError, match="gone is not there"):
+        list_folder(str(tmp_path / "gone"))

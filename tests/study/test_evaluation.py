@@ -109,8 +109,9 @@ def test_showings_whose_mean_is_tested_give_the_ceiling_of_that_mean(study_folde
 
 
 def test_without_another_run_shuffling_runs_is_no_control(repeated, shared):
-    assert any("shuffled runs" in note for note in repeated.notes)
-    assert not any("shuffled runs" in note for note in shared.notes)
+    assert any(note.startswith("Control, shuffled runs, expected not above chance: ") for note in repeated.notes)
+    assert "Control, shuffled runs: not possible, the test shows one stimulus." in shared.notes
+    assert not any(row["parcel"] == "shuffled runs" for row in table(shared.folder))
     shuffled = [row for row in table(repeated.folder) if row["parcel"] == "shuffled runs"]
     assert [row["method"] for row in shuffled] == ["zero-shot", "fir", "banded", "nuisance"]
     assert all(0 < float(row["p"]) <= 1 and row["n_outputs"] == "8" for row in shuffled)

@@ -78,7 +78,7 @@ def pull_folder(url: str, revision: str | None = None) -> Path:
         check_names({name: entry.get("size") for name, entry in found.items()})
         return _copied(system, folder, {name: found[name] for name in BUNDLE if name in found})
     except (OSError, ValueError, ImportError) as error:
-        raise AdaptationError(f"{url} cannot be read: {error}", hint="check the URL and the rights") from error
+        raise _unreadable(url, error) from error
 
 
 def list_folder(url: str) -> list[str]:
@@ -96,7 +96,14 @@ def list_folder(url: str) -> list[str]:
         folders = sorted(entry["name"] for entry in system.ls(root, detail=True) if entry["type"] == "directory")
         return [_url(system, folder) for folder in folders if _is_place(system, folder)]
     except (OSError, ValueError, ImportError) as error:
-        raise AdaptationError(f"{url} cannot be read: {error}", hint="check the URL and the rights") from error
+        raise _unreadable(url, error) from error
+
+
+def _unreadable(url: str, error: Exception) -> AdaptationError:
+    if isinstance(error, FileNotFoundError):
+        return AdaptationError(f"{url} is not there", hint="check the URL: it is a place's or a bundle's folder")
+    said = getattr(error, "strerror", None) or error
+    return AdaptationError(f"{url} cannot be read: {said}", hint="check the URL and the rights")
 
 
 def _opened(url: str) -> tuple[Any, str]:

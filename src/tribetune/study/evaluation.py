@@ -214,7 +214,10 @@ def _control_notes(found: Evaluation) -> list[str]:
     told = [
         f"{method} {rounded(mean_r)} (p {p:.3f})" for method, (mean_r, p, _) in found.shuffled.items() if np.isfinite(p)
     ]
-    return [*notes, f"Control, shuffled runs, expected not above chance: {', '.join(told)}."] if told else notes
+    if not found.shuffled:
+        return [*notes, "Control, shuffled runs: not possible, the test shows one stimulus."]
+    shuffled = f"expected not above chance: {', '.join(told)}" if told else "too short to say anything"
+    return [*notes, f"Control, shuffled runs, {shuffled}."]
 
 
 def _discoveries(q: np.ndarray) -> float:
