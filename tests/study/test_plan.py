@@ -78,6 +78,19 @@ def test_a_ladder_is_climbed_at_every_length_and_scored_at_the_volumes_where_the
     assert len(scores(found, "ladder")) == 2
 
 
+def test_a_length_too_short_for_a_ladder_is_refused_before_anything_is_fitted(study_folder, tmp_path):
+    run = adapt(
+        str(study_folder / "recipe.yaml"), ["data.split.test=[3, 4]", "adaptation.method=ridge"], tmp_path / "run"
+    )
+    for minutes in (2.0, 3.0):  # one and two windows of a run of 3.5 min
+        with pytest.raises(AdaptationError, match=f"{minutes:g} min .* too few for a ladder") as refused:
+            plan(run.folder, PlanOptions(("ladder",), (minutes, 5.0), orders=0), Silent())
+        assert refused.value.hint == "give --minutes of 4 or more"
+        assert not (run.folder / "plan").exists()
+    found = plan(run.folder, PlanOptions(("ladder",), (4.0,), orders=0), Silent())
+    assert np.isfinite(scores(found, "ladder")).all()
+
+
 def test_a_subject_who_differs_from_the_group_gains_with_minutes(planned):
     (zero_shot,), ridge = scores(planned, "zero-shot"), scores(planned, "ridge")
     assert len(ridge) == len(scores(planned, "readout")) == len(scores(planned, "fir")) == 3

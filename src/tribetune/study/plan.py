@@ -26,7 +26,7 @@ from tribetune.study.plan_words import headline, one_more_sentence, saved_minute
 from tribetune.study.prepare import Prepared, prepare
 from tribetune.study.refits import REFERENCES, Refits, Scorer, refit
 from tribetune.study.stages import REFUSED, open_run, read_fingerprint
-from tribetune.study.sweep import Refitter, lengths_of, orders_of, points_of
+from tribetune.study.sweep import Refitter, check_climbs, lengths_of, orders_of, points_of
 
 MINUTES = (5.0, 10.0, 20.0, 40.0, 60.0)
 _KNOWN = (*METHODS, "ladder", "fir")
@@ -99,6 +99,8 @@ def plan(run: Path, options: PlanOptions, progress: Progress) -> PlanResult:
     lengths = lengths_of(study.calibration_minutes, options.minutes)
     orders = orders_of(len(study.split.training), options.orders, recipe.seed)
     points = points_of(study.split, lengths, orders, recipe.windows.duration_s)
+    if "ladder" in methods:
+        check_climbs(study, points, orders)
     if _changed(study, run):
         study.notes.append("Data or checkpoint are not what they were when the run was made: its table may differ.")
     guard(study, run / "plan", _allowed(run))

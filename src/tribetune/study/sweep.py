@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,12 +15,13 @@ from torch import Tensor
 
 from tribetune.adapt.adapter import Adapter, readout_names
 from tribetune.baselines.fir import fit_fir
-from tribetune.errors import BoldError
+from tribetune.errors import AdaptationError, BoldError
 from tribetune.evaluate.predict import Cut, predict_run
 from tribetune.progress import Silent
-from tribetune.splits import Part, Split, check_enough, limit_calibration
+from tribetune.splits import Part, Split, check_enough, limit_calibration, windows_of
 from tribetune.study.adapt import fit_adapter
 from tribetune.study.baselines import fir_designs, fit_and_predict, zero_shot_calibration
+from tribetune.study.ladder import stretches
 from tribetune.study.prepare import Prepared
 from tribetune.windows import Window, cut_windows, join
 
@@ -99,6 +101,39 @@ def points_of(
             row.append(Point(minutes, _in_time(split, limited)))
         points.append(row)
     return points
+
+
+def check_climbs(study: Prepared, points: Sequence[Sequence[Point]], orders: Sequence[Sequence[int]]) -> None:
+    """Refuse lengths that leave a ladder nothing to judge on, before anything is fitted.
+
+    Raises
+    ------
+    AdaptationError
+        With the smallest length that would do.
+    """
+    short = [point.minutes for row in points for point in row if not _can_climb(study, point)]
+    if not short:
+        return
+    window_s, total = study.recipe.windows.duration_s, study.calibration_minutes
+    longer = range(math.floor(max(short)) + 1, math.floor(_NEARLY_ALL * total) + 1)
+    would_do = (
+        n for n in longer if all(_can_climb(study, row[0]) for row in points_of(study.split, [n], orders, window_s))
+    )
+    least = next(would_do, None)
+    raise AdaptationError(
+        f"{max(short):.3g} min of calibration data are too few for a ladder, which holds a third of them out",
+        hint=f"give --minutes of {least} or more" if least else "give other --methods than ladder",
+    )
+
+
+def _can_climb(study: Prepared, point: Point) -> bool:
+    windows = study.recipe.windows
+    cut = [windows_of(parts, windows.duration_s, windows.stride_s) for parts in (point.parts, study.split.validation)]
+    try:
+        stretches(*cut)
+    except AdaptationError:
+        return False
+    return True
 
 
 def _in_time(split: Split, limited: Split) -> tuple[Part, ...]:
