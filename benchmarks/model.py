@@ -163,7 +163,7 @@ def peak_gb():
 """
 
 _CONVERT = """
-from tribetune.model.checkpoint import convert
+from tribetune.model.conversion import convert
 convert(sys.argv[1], sys.argv[2])
 print(peak_gb())
 """

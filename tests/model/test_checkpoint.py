@@ -12,13 +12,13 @@ from tribetune import Tribe
 from tribetune.errors import CheckpointError, TribetuneError
 from tribetune.model.checkpoint import (
     checkpoint_hash,
-    convert,
     find_checkpoint,
     load_checkpoint,
     open_checkpoint,
     save_checkpoint,
     shipped_checkpoints,
 )
+from tribetune.model.conversion import convert
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import pytest
 
 from tribetune.errors import CheckpointError
 from tribetune.evaluate.duplicates import plain_words, word_sketch
-from tribetune.model.checkpoint import TRAINING, convert, shipped_checkpoints
+from tribetune.model.checkpoint import TRAINING, shipped_checkpoints
+from tribetune.model.conversion import convert
 from tribetune.model.training_list import training_stimuli
 from tribetune.simulate.language import tell
 

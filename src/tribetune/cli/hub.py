@@ -124,7 +124,7 @@ def convert(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write: model.safetensors and config.json.")],
 ) -> None:
     """Convert an official checkpoint to ours, and check that both give the same output."""
-    from tribetune.model.checkpoint import convert as convert_checkpoint
+    from tribetune.model.conversion import convert as convert_checkpoint
 
     typer.echo(f"folder: {convert_checkpoint(folder, out)} (weights and outputs agree bit for bit)")
 
