@@ -224,7 +224,7 @@ def test_slow_noise_is_not_taken_for_a_gain_of_its_own():
     )
     predicted, noise = predicted.float() / predicted.std(), 3 * noise.float() / noise.std()
     parts = [
-        Latents(torch.zeros(100, 1), (predicted + noise)[first : first + 100], "1", np.arange(100))
+        Latents(torch.zeros(100, 1), (predicted + noise)[first : first + 100], "1", np.arange(100), float(first))
         for first in range(0, 600, 100)
     ]
 

@@ -12,7 +12,7 @@ def planted(n_outputs):
     breathing = 9 * torch.randn(50, 1, generator=rng)
     bold = values @ weights + bias + own - own.mean(1, keepdim=True) + breathing
     bold[:, 7] = torch.nan
-    return Latents(values, bold, "run-1", np.arange(50)), breathing, weights, bias
+    return Latents(values, bold, "run-1", np.arange(50), 0.0), breathing, weights, bias
 
 
 def test_what_the_whole_cortex_does_together_is_taken_out_and_nothing_else():

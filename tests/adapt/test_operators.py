@@ -22,7 +22,7 @@ def calibration(n_windows=3, n_inputs=8, n_outputs=400, seed=0):
         values = 2 + spread * torch.randn(50 - place, n_inputs, generator=rng)
         bold = values @ truth + torch.randn(len(values), n_outputs, generator=rng)
         bold[:, 7] = torch.nan
-        found.append(Latents(values, bold, f"run-{place}", np.arange(len(values))))
+        found.append(Latents(values, bold, f"run-{place}", np.arange(len(values)), 0.0))
     start = truth + torch.randn(truth.shape, generator=rng), torch.randn(n_outputs, generator=rng)
     return found, start
 

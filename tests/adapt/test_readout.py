@@ -17,7 +17,7 @@ def planted(noise, n_windows=6, n_inputs=5, n_outputs=9, seed=0):
     for place in range(n_windows):
         values = torch.randn(100, n_inputs, generator=rng) * torch.tensor([1.0, 5, 0.1, 1, 2]) + 3
         bold = values @ truth + noise * torch.randn(100, n_outputs, generator=rng)
-        found.append(Latents(values, bold, f"run-{place // 2}", np.arange(100)))
+        found.append(Latents(values, bold, f"run-{place // 2}", np.arange(100), 100.0 * (place % 2)))
     return found, truth
 
 

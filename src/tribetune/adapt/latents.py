@@ -17,6 +17,7 @@ from tribetune.scores import pearson_r
 from tribetune.windows import Window
 
 Round = TypeVar("Round")
+Item = TypeVar("Item")
 
 MANY_OUTPUTS = 1000
 """From so many on the mean over outputs is what the whole cortex does at once; the mean of fewer is signal."""
@@ -37,12 +38,15 @@ class Latents:
     run : str
     place : array of shape (n_samples,)
         Each sample's place in the window.
+    start_s : float
+        The window's onset in its run.
     """
 
     values: Float[Tensor, "time readout"]
     bold: Float[Tensor, "time output"]
     run: str
     place: Int[np.ndarray, " time"]
+    start_s: float
 
 
 def window_latents(
@@ -72,7 +76,7 @@ def valid_latents(window: Window, values: Float[Tensor, "time readout"]) -> Late
     """A window's valid samples beside the trunk's output for them, on its device."""
     place = np.flatnonzero(window.mask)
     bold = torch.from_numpy(np.ascontiguousarray(window.bold[place])).to(values.device)
-    return Latents(values[torch.from_numpy(place).to(values.device)], bold, window.run, place)
+    return Latents(values[torch.from_numpy(place).to(values.device)], bold, window.run, place, window.start_s)
 
 
 def take_out_shared(latents: Sequence[Latents], weights: Tensor, bias: Tensor) -> None:
@@ -117,9 +121,57 @@ def few_folds(folds: Sequence[Bool[np.ndarray, " window"]], most: int) -> list[B
 
 
 def sample_folds(latents: Sequence[Latents]) -> list[Bool[np.ndarray, " time"]]:
-    """`inner_folds` of windows as folds of their samples, one after the other."""
-    lengths = [len(part.values) for part in latents]
-    return [np.repeat(fold, lengths) for fold in inner_folds([part.run for part in latents])]
+    """`folds_at` of windows that have been through the trunk."""
+    return folds_at([part.run for part in latents], [part.start_s + part.place for part in latents])
+
+
+def folds_at(runs: Sequence[str], times_s: Sequence[Float[np.ndarray, " _"]]) -> list[Bool[np.ndarray, " time"]]:
+    """`inner_folds` of windows as folds of their samples, one after the other.
+
+    A sample that windows of both halves of a single run hold, because they overlap, is of the later half: no half is
+    predicted by a fit that saw it. None where no sample is left to the earlier half.
+
+    Parameters
+    ----------
+    runs : sequence of str
+        Of every window.
+    times_s : sequence of array of shape (n_samples,)
+        When its valid samples were, in their run.
+    """
+    lengths = [len(times) for times in times_s]
+    folds = [np.repeat(fold, lengths) for fold in inner_folds(runs)]
+    if len(set(runs)) > 1 or not folds:
+        return folds
+    times = np.concatenate(times_s)
+    later = folds[0] | np.isin(times, times[folds[0]])
+    return [] if later.all() else [later, ~later]
+
+
+def latents_where(latents: Sequence[Latents], chosen: Bool[np.ndarray, " time"]) -> list[Latents]:
+    """The chosen samples of windows that have been through the trunk; no window without any."""
+    found = []
+    for part, kept in _by_window(latents, [len(part.place) for part in latents], chosen):
+        if not kept.all():
+            index = torch.from_numpy(np.flatnonzero(kept)).to(part.values.device)
+            part = replace(part, values=part.values[index], bold=part.bold[index], place=part.place[kept])
+        found.append(part)
+    return found
+
+
+def windows_where(windows: Sequence[Window], chosen: Bool[np.ndarray, " time"]) -> list[Window]:
+    """Windows in which the chosen of all valid samples are valid; no window without any."""
+    found = []
+    for window, kept in _by_window(windows, [int(window.mask.sum()) for window in windows], chosen):
+        mask = np.zeros_like(window.mask)
+        mask[window.mask] = kept
+        found.append(replace(window, mask=mask))
+    return found
+
+
+def _by_window(items: Sequence[Item], lengths: Sequence[int], chosen: np.ndarray) -> list[tuple[Item, np.ndarray]]:
+    """Windows of so many samples, each with its part of what was chosen; those of which nothing was are left out."""
+    parts = np.split(chosen, np.cumsum(lengths)[:-1])
+    return [(item, part) for item, part in zip(items, parts, strict=True) if part.any()]
 
 
 def over_folds(scores: Float[Tensor, "fold candidate"], latents: Sequence[Latents]) -> Float[Tensor, " candidate"]:

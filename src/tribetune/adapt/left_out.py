@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.axes import Axes
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import few_folds, inner_folds, take_out_shared, windows_latents
+from tribetune.adapt.latents import few_folds, folds_at, take_out_shared, windows_latents, windows_where
 from tribetune.adapt.methods import METHODS, fit_method
 from tribetune.adapt.ridge import INFINITE, RidgeSettings, choose_penalties
 from tribetune.adapt.ridge_problem import left_out_residuals, pose
@@ -99,7 +99,7 @@ class LeftOut:
 
 
 def left_out(base: Base, windows: Sequence[Window], made: Made) -> LeftOut | None:
-    """Predict every calibration run, or half of a single one, by a fit to the others; None for a single window.
+    """Predict every calibration run, or half of a single one, by a fit to the others; None where there is but one.
 
     Parameters
     ----------
@@ -109,12 +109,12 @@ def left_out(base: Base, windows: Sequence[Window], made: Made) -> LeftOut | Non
     made : Made
     """
     windows = [window for window in windows if window.mask.any()]
-    if len(windows) < 2:
+    if not (folds := _folds(windows)):
         return None
     if made.is_closed_form_ridge:
         predicted, closed_form = _ridge(base, windows, made)
     else:
-        predicted, closed_form = _refitted(base, windows, made), None
+        predicted, closed_form = _refitted(base, windows, folds, made), None
     once = np.repeat(_seen_once(windows), [int(window.mask.sum()) for window in windows])
     measured = np.concatenate([window.bold[window.mask] for window in windows])
     runs = np.repeat([window.run for window in windows], [int(window.mask.sum()) for window in windows])
@@ -145,16 +145,21 @@ def _ridge(base: Base, windows: Sequence[Window], made: Made) -> tuple[np.ndarra
     return (bold - errors).cpu().numpy(), ClosedForm(problem.axes, penalties, share.cpu())
 
 
-def _refitted(base: Base, windows: Sequence[Window], made: Made) -> Float[np.ndarray, "time output"]:
+def _refitted(
+    base: Base, windows: Sequence[Window], folds: Sequence[np.ndarray], made: Made
+) -> Float[np.ndarray, "time output"]:
     most = FOLDS_OF_TRUNK if made.adapter.changes_trunk else FOLDS
-    folds = few_folds(inner_folds([window.run for window in windows]), most)
-    lengths = [int(window.mask.sum()) for window in windows]
-    found = np.empty((sum(lengths), windows[0].bold.shape[1]), np.float32)
-    for fold in folds:
-        rest, held = ([window for window, out in zip(windows, fold, strict=True) if out == side] for side in (0, 1))
+    found = np.empty((len(folds[0]), windows[0].bold.shape[1]), np.float32)
+    for fold in few_folds(folds, most):
+        rest = windows_where(windows, ~fold)
         adapter = fit_method(made.method, base, rest, fitting(made, rest), made.seed)
-        found[np.repeat(fold, lengths)] = predict_windows(base, adapter, held)
+        found[fold] = predict_windows(base, adapter, windows_where(windows, fold))
     return found
+
+
+def _folds(windows: Sequence[Window]) -> list[Bool[np.ndarray, " time"]]:
+    times = [window.start_s + np.flatnonzero(window.mask) for window in windows]
+    return folds_at([window.run for window in windows], times)
 
 
 def fitting(made: Made, windows: Sequence[Window]) -> dict[str, Any]:

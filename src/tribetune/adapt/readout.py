@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
@@ -16,9 +17,10 @@ from tribetune.adapt.latents import (
     choose,
     defined_outputs,
     drawn,
-    inner_folds,
+    latents_where,
     mean_score,
     over_folds,
+    sample_folds,
     take_out_shared,
 )
 from tribetune.adapt.operators import Operator, readout_by
@@ -119,7 +121,7 @@ def plan_readout(
     )
     if settings.learning_rate != "auto":
         return replace(plan, rate=settings.learning_rate), {}
-    if len(latents) < 2:
+    if not sample_folds(latents):
         return plan, {}
     rate, curve = choose_rate(latents, start, plan)
     return replace(plan, rate=rate), curve
@@ -136,21 +138,21 @@ def choose_rate(
     few = [replace(part, bold=part.bold[:, outputs]) for part in latents]
     origin = start[0][:, outputs].repeat(1, len(RATES)), start[1][outputs].repeat(len(RATES))
     pace = torch.tensor(RATES).repeat_interleave(len(outputs)).to(origin[1])
-    scores = torch.stack([_rates_scored(few, fold, origin, replace(plan, rate=1.0), pace) for fold in _folds(latents)])
+    course = replace(plan, rate=1.0)
+    scores = torch.stack([_rates_scored(few, fold, origin, course, pace) for fold in sample_folds(latents)])
     mean = dict(zip(RATES, over_folds(scores, latents).tolist(), strict=True))
     return choose(RATES, mean.__getitem__)
 
 
-def _folds(latents: Sequence[Latents]) -> list[list[bool]]:
-    return [fold.tolist() for fold in inner_folds([part.run for part in latents])]
-
-
 def _rates_scored(
-    few: Sequence[Latents], left_out: Sequence[bool], origin: tuple[Tensor, Tensor], plan: Schedule, pace: Tensor
+    few: Sequence[Latents],
+    left_out: Bool[np.ndarray, " time"],
+    origin: tuple[Tensor, Tensor],
+    plan: Schedule,
+    pace: Tensor,
 ) -> Float[Tensor, " rate"]:
-    """Mean r of every rate on the windows that are left out."""
-    train = [part for part, out in zip(few, left_out, strict=True) if not out]
-    held = [part for part, out in zip(few, left_out, strict=True) if out]
+    """Mean r of every rate on the samples that are left out."""
+    train, held = latents_where(few, ~left_out), latents_where(few, left_out)
     aside = [replace(part, bold=part.bold.repeat(1, len(RATES))) for part in train]
     descent = descend(aside, origin, plan, pace=pace)
     predicted = torch.cat([descent.predict(part.values) for part in held]).chunk(len(RATES), dim=1)

@@ -12,7 +12,17 @@ from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.adapt.base import Base
 from tribetune.adapt.course import Course, train
 from tribetune.adapt.descent import Descent
-from tribetune.adapt.latents import Latents, few_folds, inner_folds, mean_score, race, take_out_shared, window_latents
+from tribetune.adapt.latents import (
+    Latents,
+    few_folds,
+    latents_where,
+    mean_score,
+    race,
+    sample_folds,
+    take_out_shared,
+    window_latents,
+    windows_where,
+)
 from tribetune.adapt.readout import ReadoutSettings, plan_readout
 from tribetune.adapt.rows import starting_row
 from tribetune.adapt.truncation import low_rank_readout
@@ -108,7 +118,7 @@ def fit_with_trunk(base: Base, windows: Sequence[Window], settings: TrunkSetting
     chosen: dict[str, Any] = {"readout_learning_rate": plan.rate, "readout_inner_scores": found}
     if settings.learning_rate != "auto":
         course = replace(course, trunk_rate=settings.learning_rate)
-    elif len(latents) > 1:
+    elif sample_folds(latents):
         rate, chosen["inner_scores"] = _choose_rate(base.tribe, windows, latents, course, kind.rates)
         course = replace(course, trunk_rate=rate)
     model, descent = train(base.tribe, windows, latents, course, start)
@@ -134,13 +144,11 @@ def _choose_rate(
 
     def score(rate: float, left_out: np.ndarray) -> float:
         fold = replace(course, trunk_rate=rate)
-        model, descent = train(tribe, _pick(windows, ~left_out), _pick(latents, ~left_out), fold, start)
-        predicted = _predicted(model, descent, _pick(windows, left_out), course)
-        return mean_score(predicted, _pick(latents, left_out))
+        model, descent = train(tribe, windows_where(windows, ~left_out), latents_where(latents, ~left_out), fold, start)
+        predicted = _predicted(model, descent, windows_where(windows, left_out), course)
+        return mean_score(predicted, latents_where(latents, left_out))
 
-    lengths = np.array([len(part.values) for part in latents])
-    folds = few_folds(inner_folds([part.run for part in latents]), _ROUNDS)
-    rounds = [(fold, int(lengths[fold].sum())) for fold in folds]
+    rounds = [(fold, int(fold.sum())) for fold in few_folds(sample_folds(latents), _ROUNDS)]
     return race(rates, sorted(rounds, key=lambda each: each[1], reverse=True), score)  # a remnant puts nothing out
 
 
@@ -151,7 +159,3 @@ def _predicted(model: Tribe, descent: Descent, windows: Sequence[Window], course
         values = window_latents(model, window, course.precision)
         found.append(descent.predict(values[torch.from_numpy(window.mask).to(values.device)]))
     return found
-
-
-def _pick(items: Sequence[Any], chosen: np.ndarray) -> list[Any]:
-    return [item for item, wanted in zip(items, chosen, strict=True) if wanted]
