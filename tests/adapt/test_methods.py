@@ -174,6 +174,11 @@ def test_a_check_refuses_an_adapter_that_changes_nothing_or_diverged(tribe, wind
         check_change(tribe, Adapter("readout", start), windows[0], before)
     with pytest.raises(AdaptationError, match="diverged"):
         check_change(tribe, Adapter("readout", {**start, BIAS: start[BIAS] * torch.nan}), windows[0], before)
+    for size in (1e14, 1e4):
+        with pytest.raises(AdaptationError, match=r"diverged: .* times the spread of BOLD") as refused:
+            check_change(tribe, Adapter("readout", {**start, WEIGHTS: size * start[WEIGHTS]}), windows[0], before)
+        assert "lower adaptation.learning_rate" in refused.value.hint
+    check_change(tribe, Adapter("readout", {**start, WEIGHTS: 10 * start[WEIGHTS]}), windows[0], before)
     with pytest.raises(RuntimeError, match="checkpoint's own weights"):
         check_change(tribe, Adapter("readout", start), windows[0], "another digest")
 

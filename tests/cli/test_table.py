@@ -139,7 +139,7 @@ def test_every_score_stands_beside_its_chance_its_ceiling_its_retrieval_and_its_
 
 def test_what_cannot_be_told_is_a_dash_and_not_a_number(capsys, narrow):
     nothing = {"ceiling_kind": "none", "ceiling": None, "normalised": None, "n_normalised": 0}
-    print_result(Found([sure("readout", interval=[NAN, NAN], p=NAN, **nothing)]), as_json=False)
+    print_result(Found([sure("readout", interval=[NAN, NAN], p=NAN, n_effective=NAN, **nothing)]), as_json=False)
     shown = capsys.readouterr().out
     assert "nan" not in shown.lower()
     assert "[–]" in shown

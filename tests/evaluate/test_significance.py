@@ -109,3 +109,5 @@ def test_what_can_be_resolved_is_a_sentence():
         "an r of 0.23 at one output, and differences in mean r between readout and fir 0.012, nuisance 0.020:" in told
     )
     assert "no score at a single output:" in resolution(0.1, 2.0, "readout", {})
+    unknown = resolution(10.0, float("nan"), "readout", {})
+    assert unknown.startswith("10.0 min of test data (effective samples: not known) resolve no score at a single")

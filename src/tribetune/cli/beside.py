@@ -41,8 +41,8 @@ def sure_table(rows: Rows) -> "Table":
             score(row["p"]),
             f"{row['n_significant']:,}\nof {row['n_tested']:,}",
             _share(row.get("normalised")),
-            _percent(row.get("retrieval_median_percentile")),
-            f"{row['n_samples']:,}\n({row['n_effective']:.0f})",
+            _whole(row.get("retrieval_median_percentile")),
+            f"{row['n_samples']:,}\n({_whole(row['n_effective'])})",
         )
     return table
 
@@ -86,5 +86,5 @@ def _share(value: float | None) -> str:
     return "–" if value is None or value != value else f"{value:.2f}"
 
 
-def _percent(value: float | None) -> str:
+def _whole(value: float | None) -> str:
     return "–" if value is None or value != value else f"{value:.0f}"

@@ -101,11 +101,14 @@ def resolution(minutes: float, n_effective: float, method: str, differences: Map
     differences : mapping of other method to float
         `smallest_difference` of the method and each other.
     """
+    samples = "effective samples: not known"
+    if np.isfinite(n_effective):
+        samples = f"{n_effective:.0f} effective samples at the median output"
     at_one = smallest_score(n_effective)
     told = f"an r of {at_one:.2f} at one output" if np.isfinite(at_one) else "no score at a single output"
     if apart := ", ".join(f"{name} {value:.3f}" for name, value in differences.items() if np.isfinite(value)):
         told += f", and differences in mean r between {method} and {apart}"
     return (
-        f"{minutes:.1f} min of test data ({n_effective:.0f} effective samples at the median output) resolve {told}:"
+        f"{minutes:.1f} min of test data ({samples}) resolve {told}:"
         " what is smaller is found in fewer than four of five cases."
     )

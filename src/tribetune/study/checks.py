@@ -2,6 +2,7 @@
 
 import hashlib
 
+import numpy as np
 import torch
 
 from tribetune.adapt.adapter import Adapter
@@ -10,6 +11,9 @@ from tribetune.adapt.rows import starting_row, with_row
 from tribetune.errors import AdaptationError
 from tribetune.model.tribe import Tribe
 from tribetune.windows import Window
+
+ABSURD = 1000
+"""Spread of a prediction, in units of that of BOLD, that no fit but one that diverged has."""
 
 
 def weights_digest(tribe: Tribe) -> str:
@@ -40,7 +44,7 @@ def check_change(tribe: Tribe, adapter: Adapter, window: Window, before: str) ->
     RuntimeError
         If the trunk or the unseen row is not bitwise what it was: our fault, after which nobody else is adapted to.
     AdaptationError
-        If the adapter's prediction is where its readout started, or is not finite.
+        If the adapter's prediction is where its readout started, is not finite, or has `ABSURD` times BOLD's spread.
     """
     if weights_digest(tribe) != before:
         raise RuntimeError("training changed the checkpoint's own weights")
@@ -52,15 +56,24 @@ def check_change(tribe: Tribe, adapter: Adapter, window: Window, before: str) ->
         group = began.readout(window_latents(tribe, window)[None], torch.tensor([0]))
     if model.config.unseen_row:
         _check_unseen(model, tribe)
-    if not torch.isfinite(personal).all():
-        raise AdaptationError(
-            f"{adapter.method} diverged: its prediction is not finite", hint="lower adaptation.learning_rate, or 'auto'"
-        )
+    if fault := _divergence(personal[0], window):
+        raise AdaptationError(f"{adapter.method} diverged: {fault}", hint="lower adaptation.learning_rate, or 'auto'")
     if torch.equal(personal, group):
         raise AdaptationError(
             f"{adapter.method} changed nothing: its prediction is where it started",
             hint="raise adaptation.learning_rate, or give more calibration data",
         )
+
+
+def _divergence(predicted: torch.Tensor, window: Window) -> str:
+    """What of a prediction says that training diverged; empty where nothing does."""
+    if not torch.isfinite(predicted).all():
+        return "its prediction is not finite"
+    spread = float(predicted.double().std(0, correction=0).max())
+    typical = float(np.nanmedian(window.bold[window.mask].std(0)))
+    if spread > ABSURD * typical > 0:
+        return f"its prediction has {spread / typical:.1g} times the spread of BOLD"
+    return ""
 
 
 def _check_unseen(model: Tribe, tribe: Tribe) -> None:
