@@ -24,7 +24,7 @@ def test_the_listeners_of_alice_are_read(data_folder: Path, caplog: pytest.LogCa
     with caplog.at_level(logging.WARNING):
         subjects = list_table_subjects(spec)
     assert len(subjects) == 27
-    assert "sub-s33 left out, all zeros; 27 of 28 subjects are usable" in caplog.text
+    assert "sub-s33 left out, no output varies; 27 of 28 subjects are usable" in caplog.text
     run = read_table(spec, "s18")
     with np.load(path) as raw:
         np.testing.assert_array_equal(run.values, raw["bold_6mm"][0])
@@ -53,6 +53,15 @@ def test_one_array_of_one_subject_needs_no_names(tmp_path: Path, values: np.ndar
     run = read_table(spec, "s")
     np.testing.assert_array_equal(run.values, values[0])
     assert (run.t_r, run.first_volume_s, run.outputs) == (1.5, 0.0, ())
+
+
+def test_subjects_of_whom_nothing_varies_are_left_out_of_an_array_of_several(tmp_path, values, caplog):
+    flat, nothing, scattered = np.full((40, 3), 2.0), np.full((40, 3), np.nan), values[1].copy()
+    scattered[7] = np.nan  # refused when it is read, with what is wrong
+    both = np.stack([values[0], flat, nothing, scattered]).astype(np.float32)
+    np.savez(tmp_path / "all.npz", bold=both, subjects=["a", "b", "c", "d"])
+    assert list_table_subjects(TableSpec(str(tmp_path / "all.npz"), t_r=1.5)) == ["a", "d"]
+    assert "sub-b, sub-c left out, no output varies; 2 of 4 subjects are usable" in caplog.text
 
 
 @pytest.mark.parametrize("suffix", [".tsv", ".csv"])

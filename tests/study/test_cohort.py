@@ -57,6 +57,18 @@ def test_every_subject_gets_what_he_would_get_alone_and_the_trunk_runs_once_per_
     assert refused.value.hint == f"give one subject's: {tmp_path / 'all' / 'sub-01'}"
 
 
+def test_whose_table_is_there_is_told_and_not_that_it_is_of_use(folder, tmp_path):
+    for subject, value in (("06", 0.0), ("07", 3.0)):
+        for run in range(1, 5):
+            np.savez(folder / f"sub-{subject}_run-{run}.npz", bold=np.full((110, 8), value, np.float32))
+    result = adapt_cohort(str(folder / "recipe.yaml"), RIDGE, "01,06,07", tmp_path / "flat")
+    notes = json.loads((tmp_path / "flat" / "sub-01" / "scores.json").read_text())["notes"]
+    for path in (*folder.glob("sub-06_*"), *folder.glob("sub-07_*")):
+        path.unlink()
+    assert list(result.left_out) == ["06", "07"]
+    assert "5 subjects have a table; this is sub-01." in notes
+
+
 def test_means_are_over_subjects_and_differences_are_paired():
     def row(method, r, delta):
         return {

@@ -59,7 +59,7 @@ class TableSpec:
 
 
 def list_table_subjects(spec: TableSpec) -> list[str]:
-    """Subjects that have a table; those whose table is all zeros are left out with a logged warning.
+    """Subjects that have a table; of an array of several, those of whom nothing varies are left out with a warning.
 
     Raises
     ------
@@ -199,17 +199,23 @@ def _subjects_of(
     if arrays[key].ndim != 3:
         return [named.get("subject") or read_entities(path.name.split(".")[0]).get("subject", path.stem)]
     labels = _subject_labels(spec, path, arrays, key)
-    measured = [label for label, values in zip(labels, arrays[key], strict=True) if np.any(values)]
+    measured = [label for label, values in zip(labels, arrays[key], strict=True) if _varies(values)]
     dropped = [label for label in labels if label not in measured]
     if dropped:
         _LOG.warning(
-            "%s: %s left out, all zeros; %d of %d subjects are usable",
+            "%s: %s left out, no output varies; %d of %d subjects are usable",
             path.name,
             ", ".join(f"sub-{label}" for label in dropped),
             len(measured),
             len(labels),
         )
     return measured
+
+
+def _varies(values: np.ndarray) -> bool:
+    """Whether any output changes from one volume to the next; NaN changes to nothing."""
+    before, after = values[:-1], values[1:]
+    return bool(((before < after) | (before > after)).any())
 
 
 def _subject_labels(spec: TableSpec, path: Path, arrays: Mapping[str, Any], key: str) -> list[str]:

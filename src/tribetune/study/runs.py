@@ -136,9 +136,9 @@ def _read_run_of(reader: Reader, one: LaidOut) -> StudyRun:
 
 def _table_runs(data: Data, notes: list[str] | None) -> list[StudyRun]:
     names, lacking = find_table_runs(data, data.subject)
-    usable = [] if notes is None or lacking else list_table_subjects(table_spec(data))
-    if notes is not None and len(usable) > 1:
-        notes.append(f"{len(usable)} subjects have a usable table; this is sub-{data.subject}.")
+    listed = [] if notes is None or lacking else list_table_subjects(table_spec(data))
+    if notes is not None and len(listed) > 1:
+        notes.append(f"{len(listed)} subjects have a table; this is sub-{data.subject}.")
     runs: list[StudyRun] = []
     jobs: list[Callable] = [lambda name=name: runs.append(_table_run(data, name)) for name in names]
     if lacking:
