@@ -107,9 +107,27 @@ def test_a_cohort_of_one_has_no_interval_and_says_so(tmp_path, capsys):
     subjects = {"01": [row]}
     print_cohort(CohortResult(cohort_rows(subjects, seed=0), subjects, {}, tmp_path), as_json=False)
     told = capsys.readouterr().out
-    assert "0.300 [–]" in told
+    assert ".300" in told
+    assert "[–]" in told
     assert "nan" not in told
     assert "Over one subject ridge is +0.100 mean r from the FIR baseline, of one subject, who says nothing" in told
+
+
+def test_a_cohort_of_many_methods_fits_into_80_columns(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    methods = ("zero-shot", "fir", "banded", "nuisance", "low-rank")
+    subjects = {
+        f"{number:02d}": [
+            {"method": m, "defined": True, "mean_r": -0.1 * number, "mean_r_selected": 0.4} for m in methods
+        ]
+        for number in range(3)
+    }
+    print_cohort(CohortResult(cohort_rows(subjects, seed=0), subjects, {}, tmp_path), as_json=False)
+    words = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["subject", *methods] in words
+    assert ["sub-02", *["-.200"] * 5] in words
+    mean = words.index(["mean", *["-.100"] * 5])
+    assert words[mean + 1 : mean + 3] == [["[95", "%]", *["[-.346,"] * 5], [".146]"] * 5]
 
 
 def test_the_others_of_a_cohort_are_read_once_each_and_are_who_they_would_be_alone(folder, tmp_path, monkeypatch):

@@ -171,6 +171,12 @@ def test_too_few_blocks_for_an_interval_are_said_in_words():
     assert "+0.0139 [no interval: too few blocks] mean r for each doubling" in found[1]
 
 
+def test_an_interval_beyond_what_was_measured_has_one_end_in_words():
+    saved = Saved(5.0, np.inf, (np.inf, np.inf), 11.85, 2.0)
+    (told,) = sentences({"ridge": saved}, {}, 10.0, 20.0)
+    assert told.endswith("more than 6.85 min saved [95 % interval more than 6.85].")
+
+
 def test_what_is_at_most_so_many_minutes_has_no_least_that_is_as_many():
     (told,) = sentences({"zero-shot": Saved(0.0, 2.0, (2.0, 9.0), 10.0, 2.0)}, {}, 10.0, 10.0)
     assert "at most 2 min saved [95 % interval 0 to 9]" in told

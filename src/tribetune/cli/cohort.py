@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tribetune.cli.cells import UNDEFINED, score, with_interval
 from tribetune.cli.table import print_json, print_lines
-from tribetune.digits import rounded
 
 if TYPE_CHECKING:
     from tribetune.study.cohort import CohortResult
@@ -22,7 +22,7 @@ def print_cohort(result: "CohortResult", as_json: bool) -> None:
         print_json({**told, "verdict": " ".join(filter(None, sentences)), "folder": str(result.folder)})
         return
     lines = [[f"sub-{label}", *(_score(rows, method) for method in methods)] for label, rows in result.subjects.items()]
-    lines.append(["mean", *(_mean(row) for row in result.rows)])
+    lines.append(["mean\n[95 %]", *(with_interval(row, between="\n") for row in result.rows)])
     print_lines("mean r over all outputs", ["subject", *methods], lines)
     for label, reason in result.left_out.items():
         typer.echo(f"left out: sub-{label}: {reason}")
@@ -34,13 +34,4 @@ def print_cohort(result: "CohortResult", as_json: bool) -> None:
 
 def _score(rows: list[dict[str, Any]], method: str) -> str:
     own = next((row for row in rows if row["method"] == method), None)
-    return "not defined" if own is None or not own["defined"] else rounded(own["mean_r"])
-
-
-def _mean(row: dict[str, Any]) -> str:
-    if row["mean"] != row["mean"]:
-        return "not defined"
-    low, high = row["interval"]
-    if low != low:
-        return f"{rounded(row['mean'])} [–]"
-    return f"{rounded(row['mean'])} [{rounded(low)}, {rounded(high)}]"
+    return UNDEFINED if own is None or not own["defined"] else score(own["mean_r"])

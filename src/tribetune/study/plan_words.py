@@ -1,5 +1,6 @@
 """What a plan says, in words: minutes saved, where curves lead, and what more minutes would buy."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from tribetune.digits import rounded, signed
@@ -20,7 +21,8 @@ def saved_sentence(method: str, saved: Saved) -> str:
     known = low == low and high == high
     # what the FIR needs less than its shortest length for is nowhere between it and zero
     least = "0" if not saved.spent and low <= saved.shortest else _minutes(low, saved)
-    interval = f"[95 % interval {least} to {_minutes(high, saved)}]" if known else f"[{_NO_INTERVAL}]"
+    both = _minutes(high, saved) if low == high == math.inf else f"{least} to {_minutes(high, saved)}"
+    interval = f"[95 % interval {both}]" if known else f"[{_NO_INTERVAL}]"
     if saved.needed != saved.needed:
         return f"{how} scores no more than the FIR does with as many: no minutes are saved {interval}."
     if saved.needed == float("inf"):
