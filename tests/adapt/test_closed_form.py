@@ -96,6 +96,17 @@ def test_one_penalty_for_many_outputs_is_that_of_a_random_sample_of_them():
     assert found.unique().item() == pytest.approx(PENALTIES[int(everyone.argmin())])
 
 
+def test_the_penalty_that_is_told_is_the_median_of_those_of_defined_outputs():
+    rng = torch.Generator().manual_seed(0)
+    values = torch.randn(200, 6, generator=rng)
+    left = values @ torch.randn(6, 15, generator=rng) + 30 * torch.randn(200, 15, generator=rng)
+    left[:, 5:] = torch.nan
+    problem = Problem(principal_axes(values), left, [torch.arange(0, 100), torch.arange(100, 200)])
+    found, told = choose_penalties(problem, RidgeSettings(penalty_per="output"))
+    assert found[5:].unique().tolist() == pytest.approx([PENALTIES[0]])
+    assert told["penalty"] == float(found[:5].median()) > PENALTIES[3]
+
+
 @pytest.mark.parametrize("smoothing_s", [0.0, 3.0])
 def test_outputs_with_their_own_penalties_are_fitted_as_if_each_were_the_only_one_of_its_kind(
     base, windows, smoothing_s

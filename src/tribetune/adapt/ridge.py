@@ -96,13 +96,18 @@ def choose_penalties(problem: Problem, settings: RidgeSettings) -> tuple[Float[T
     penalties = torch.tensor(PENALTIES, device=best.device)[best]
     total = errors.nansum(1)
     gains = {f"{penalty:g}": float(1 - total[k] / total[-1]) for k, penalty in enumerate(PENALTIES)}
-    typical = float(penalties.median())
+    typical = float(penalties[_defined(problem)].median())
     return penalties, {"penalty": typical if math.isfinite(typical) else INFINITE, "inner_gains": gains}
+
+
+def _defined(problem: Problem) -> Int[Tensor, " _"]:
+    """Outputs with a value at every sample: what is not finite stays so in a sum."""
+    return problem.left.sum(0).isfinite().nonzero()[:, 0]
 
 
 def _sampled(problem: Problem) -> Problem:
     """The problem of a random sample of the defined outputs: enough to choose one penalty for all of them."""
-    defined = problem.left.sum(0).isfinite().nonzero()[:, 0]  # what is not finite stays so in a sum
+    defined = _defined(problem)
     if len(defined) <= _SEARCH_OUTPUTS:
         return problem
     return replace(problem, left=problem.left[:, drawn(defined, _SEARCH_OUTPUTS, 0)])
