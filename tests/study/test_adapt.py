@@ -11,6 +11,8 @@ from tribetune.bold.tables import TableSpec, read_table
 from tribetune.errors import AdaptationError, BoldError, LeakageError, RecipeError
 from tribetune.evaluate.leaks import KINDS
 from tribetune.model.checkpoint import load_checkpoint, save_checkpoint
+from tribetune.progress import Silent
+from tribetune.recipe.file import read_recipe
 from tribetune.share.bundle import load_adapter, read_facts
 from tribetune.share.hub import Terms
 from tribetune.share.probe import check_probe
@@ -18,6 +20,7 @@ from tribetune.stimulus.timeline import timeline_of_files
 from tribetune.study.adapt import adapt
 from tribetune.study.hub import push
 from tribetune.study.predict import PredictOptions, predict
+from tribetune.study.prepare import prepare
 from tribetune.study.rescore import rescore
 
 
@@ -177,6 +180,16 @@ def test_a_lag_that_is_not_the_checkpoints_and_the_level_of_chance_are_told(stud
     notes = adapt(str(study_folder / "recipe.yaml"), own, tmp_path / "run").notes
     assert any("trained at a lag of 5 s, this study's is 4 s" in note for note in notes)
     assert any("By chance" in note for note in notes)
+
+
+def test_another_cleaning_than_the_checkpoints_concerns_where_readouts_start(study_folder, tmp_path):
+    folder = tmp_path / "checkpoint"
+    tribe = load_checkpoint(study_folder / "checkpoint")
+    tribe.config = replace(tribe.config, cleaning="simple")
+    save_checkpoint(tribe, folder)
+    recipe = read_recipe(str(study_folder / "recipe.yaml"), [f"checkpoint={folder}"])
+    (told,) = [note for note in prepare(recipe, Silent()).notes if "cleaned by" in note]
+    assert told.endswith("zero-shot, and where readouts start, are for BOLD cleaned otherwise.")
 
 
 def test_a_folder_with_other_things_is_not_written_into(study_folder, tmp_path):

@@ -200,6 +200,9 @@ def test_scrubbed_volumes_are_masked_and_another_cleaning_than_the_checkpoints_i
     assert any(
         "trained on BOLD cleaned by `tribe`, this study's is cleaned by `scrubbing`" in n for n in scrubbed.notes
     )
+    # the checkpoint has no row for these parcels: nothing starts there
+    (told,) = [note for note in scrubbed.notes if "cleaned by" in note]
+    assert told.endswith("cleaned by `scrubbing`: its trunk is for BOLD cleaned otherwise.")
     assert adapter_facts(scrubbed)["cleaning_choices"]["fd_threshold"] == 0.5
 
 

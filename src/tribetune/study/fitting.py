@@ -43,6 +43,12 @@ def check_outputs(tribe: Tribe, space: Space) -> None:
         )
 
 
+def has_row(trunk: Base, space: Space) -> bool:
+    """Whether the unseen row predicts any output of the study, whose space the trunk is in where they share any."""
+    config = trunk.tribe.config
+    return config.unseen_row and (config.space, config.n_outputs) == (space.name, space.n_outputs)
+
+
 def from_nothing(trunk: Base) -> list[str]:
     """Which outputs the unseen row lacks, where it has others of the study's."""
     space = trunk.space
@@ -58,8 +64,8 @@ def from_nothing(trunk: Base) -> list[str]:
     ]
 
 
-def mismatches(recipe: Recipe, tribe: Tribe) -> list[str]:
-    """What the checkpoint's own targets had otherwise."""
+def mismatches(recipe: Recipe, tribe: Tribe, *, has_row: bool = True) -> list[str]:
+    """What the checkpoint's own targets had otherwise; whether it has an unseen row for any output of the study."""
     notes, lag_s, cleaning = [], recipe.windows.hemodynamic_lag_s, recipe.data.cleaning
     if lag_s != tribe.config.lag_s:
         notes.append(
@@ -67,8 +73,9 @@ def mismatches(recipe: Recipe, tribe: Tribe) -> list[str]:
             f" {lag_s:g} s: its predictions come as much too early or late."
         )
     if cleaning != tribe.config.cleaning:
+        concerned = "zero-shot, and where readouts start, are" if has_row else "its trunk is"
         notes.append(
             f"The checkpoint was trained on BOLD cleaned by `{tribe.config.cleaning}`, this study's is cleaned by"
-            f" `{cleaning}`: zero-shot, and where readouts start, are for BOLD cleaned otherwise."
+            f" `{cleaning}`: {concerned} for BOLD cleaned otherwise."
         )
     return notes

@@ -23,7 +23,7 @@ from tribetune.recipe.schema import Recipe
 from tribetune.spaces import Space
 from tribetune.splits import Part, Split, windows_of
 from tribetune.study.bold import Reader
-from tribetune.study.fitting import check_outputs, check_window, from_nothing, mismatches
+from tribetune.study.fitting import check_outputs, check_window, from_nothing, has_row, mismatches
 from tribetune.study.provenance import short_names
 from tribetune.study.runs import StudyRun, aligned_run, study_runs
 from tribetune.study.splitting import split_runs
@@ -158,7 +158,7 @@ def prepare(
     tribe = opened.tribe
     base = identify(find_checkpoint(recipe.checkpoint), tribe.config.licence, opened.name)
     check_window(tribe, recipe.windows.duration_s)
-    notes = mismatches(recipe, tribe)
+    notes: list[str] = []
     if _regressed_across(recipe):
         notes.append(
             f"The confounds of `{recipe.data.cleaning}` were fitted on the whole run, both sides of the split together:"
@@ -177,7 +177,7 @@ def prepare(
     space = Space(recipe.data.space, int(aligned[0].bold.shape[1]))
     check_outputs(tribe, space)
     opened = opened.in_space(space)
-    notes += from_nothing(opened)
+    notes = [*mismatches(recipe, opened.tribe, has_row=has_row(opened, space)), *notes, *from_nothing(opened)]
     split, repeats = split_runs(recipe, aligned, {run.label: run.timeline.start_s for run in runs})
     media = [event.file for run in runs for event in run.timeline.events if event.file]
     inputs = tuple(dict.fromkeys([path for run in runs for path in run.inputs] + media))
