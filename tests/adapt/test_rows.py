@@ -1,5 +1,7 @@
 """A checkpoint for cortex adapted to cortex and subcortex, and one for both adapted to either: toys of six inputs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -28,6 +30,9 @@ PARTS = [(CORTEX, BOTH), (BELOW, BOTH), (BOTH, CORTEX), (BOTH, BELOW)]
 """The checkpoint's space, and the data's."""
 
 GROWN, CUT = PARTS[:2], PARTS[2:]
+
+LINEAR = ("ridge", "low-rank", "readout")
+"""Methods whose solver is kept for the next subject, or that ask for what others keep."""
 
 TRAINED = [name for name in METHODS if name not in ("zero-shot", "gain")]
 """Methods that need no unseen row."""
@@ -206,6 +211,35 @@ def test_an_average_of_adapters_that_began_elsewhere_predicts_the_average(tribes
         wanted = sum(predict(adapter.apply(tribes[CORTEX]), own[0]) for adapter in pair) / 2
         torch.testing.assert_close(predict(mean.apply(tribes[CORTEX]), own[0]), wanted, atol=1e-4, rtol=0)
     assert average((one, other), [0.5, 0.5]).tensors.keys() == one.tensors.keys()
+
+
+@pytest.mark.parametrize("spaces", CUT, ids=named)
+def test_an_average_of_adapters_of_a_part_predicts_the_average(tribes, windows, spaces):
+    space, data = spaces
+    base, own = Base(tribes[space]).in_space(data), of(windows, data)
+    fits = {"zero-shot": {}, "gain": {}, "ridge": {"penalty": 1.0}, "low-rank": {"rank": 2, "penalty": 1.0}}
+    adapters = [fit_method(method, base, own[place : place + 2], fits[method], 0) for place, method in enumerate(fits)]
+    mean = average(adapters, [0.25] * 4, lambda: tribes[space])
+    wanted = sum(predict(adapter.apply(tribes[space]), own[0]) for adapter in adapters) / 4
+    torch.testing.assert_close(predict(mean.apply(tribes[space]), own[0]), wanted, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("method", LINEAR)
+def test_a_base_that_served_other_spaces_and_methods_gives_the_bits_of_a_fresh_one(tribes, windows, method):
+    served, other = Base(tribes[BOTH]), of(windows, BOTH)
+    pools = {BELOW: of(windows, BELOW), CORTEX: of(windows, CORTEX)}
+    for n_outputs, space in ((9, Space("table", 9)), (12, Space("subcortex", 12)), (40, Space("schaefer40", 40))):
+        pools[space] = [replace(window, bold=window.bold[:, 50 : 50 + n_outputs]) for window in other]
+    for first in LINEAR:
+        for space, own in pools.items():
+            fit_method(first, served.in_space(space), own, {}, 0)
+    for space, own in pools.items():
+        changed = [replace(window, bold=window.bold[:, ::-1] + 1) for window in own]
+        found, wanted = (
+            fit_method(method, base.in_space(space), changed, {}, 0).tensors for base in (served, Base(tribes[BOTH]))
+        )
+        assert found.keys() == wanted.keys()
+        assert all(torch.equal(found[name], wanted[name]) for name in wanted), space
 
 
 def test_merged_it_keeps_an_unseen_row_only_where_that_predicts_every_output(tribes, windows):
