@@ -122,6 +122,16 @@ def test_a_remnant_of_a_run_does_not_judge_alone(base):
     assert (len(longer.fitted), len(longer.judged)) == (1, 1)
 
 
+def test_the_last_runs_that_hold_a_quarter_of_the_data_judge(base):
+    windows = subject(base, own=0.5, noise=1.0, n_runs=8)
+    by_run = {f"run-{k}": windows[3 * (k - 1) : 3 * k] for k in range(1, 9)}
+    on = stretches(windows, [])
+    assert on.judged == by_run["run-7"] + by_run["run-8"]
+    on = stretches([*windows[:-3], windows[-3]], [])  # a remnant of 100 s
+    assert on.judged == by_run["run-6"] + by_run["run-7"] + by_run["run-8"][:1]
+    assert {window.run for window in on.fitted} == {"run-1", "run-2", "run-3", "run-4", "run-5"}
+
+
 def test_overlapping_windows_judge_once_and_are_not_fitted_on(base):
     (first, *_) = subject(base, own=0.5, noise=1.0)
     windows = [replace(first, start_s=25.0 * k) for k in range(40)]

@@ -33,6 +33,9 @@ _ROUNDING = 1e-5
 _HELD_SHARE = 1 / 3
 """Of the windows of a single run that are held out, at its end, after one window that is left out."""
 
+_RUNS_SHARE = 1 / 4
+"""Of the valid BOLD of several runs that the last of them must hold together to judge."""
+
 _FEWEST_S = 120
 """Seconds of valid BOLD that judge at least, where there are as many: the fewest blocks that make an interval."""
 
@@ -82,10 +85,10 @@ def climbed(study: Prepared, rungs: Sequence[str], progress: Progress) -> Adapte
 
 
 def stretches(training: Sequence[Window], validation: Sequence[Window]) -> Climb:
-    """Judge on the validation windows where there are any, else on the last run, else on the last third of all windows.
+    """Judge on the validation windows where there are any, else on the last runs, else on the last third of windows.
 
-    Where the last run is a remnant, the runs before it judge with it. No sample judges twice, and a window lies between
-    what is fitted and what judges in one run, also where windows overlap.
+    As many runs judge as hold a quarter of the data. No sample judges twice, and a window lies between what is fitted
+    and what judges in one run, also where windows overlap.
 
     Raises
     ------
@@ -95,9 +98,10 @@ def stretches(training: Sequence[Window], validation: Sequence[Window]) -> Climb
     if validation:
         return Climb(training, _apart(validation), training)
     runs = list(dict.fromkeys(window.run for window in training))
+    needed = max(_FEWEST_S, _RUNS_SHARE * _samples(training) / OUTPUT_HZ)
     for first in range(len(runs) - 1, 0, -1):
         fitted, judged = (_of_runs(training, chosen) for chosen in (runs[:first], runs[first:]))
-        if sum(int(window.mask.sum()) for window in judged) >= _FEWEST_S:
+        if _samples(judged) / OUTPUT_HZ >= needed:
             return Climb(fitted, _apart(judged), training)
     held = max(1, round(_HELD_SHARE * len(training)))
     judged = training[-held:]
@@ -168,6 +172,11 @@ def climb_sentence(told: Mapping[str, Any]) -> str:
         steps.append(f"{step['rung']} {gain} [{low}, {high}] over {step['against']}")
     runs = ", ".join(told["judged_on"])
     return f"The ladder keeps {told['kept']}. Mean r on left-out data of {runs}: {'; '.join(steps)}."
+
+
+def _samples(windows: Sequence[Window]) -> int:
+    """Valid samples of some windows; one in two windows is two."""
+    return sum(int(window.mask.sum()) for window in windows)
 
 
 def _of_runs(windows: Sequence[Window], runs: Sequence[str]) -> list[Window]:
