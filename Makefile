@@ -13,7 +13,7 @@ test: $(INSTALLED) ## the gate: style, walls between the rooms, types, tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports
-	@$(BIN)/ty check src
+	@$(BIN)/ty check src benchmarks
 	@# A process per core, four at most (2 GB each); a file's tests stay together, so that what they share is made once.
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

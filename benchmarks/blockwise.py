@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ def trained(folder: Path, steps: int) -> tuple[Path, list[float]]:
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     tiny = make_tiny_encoders(folder / "tiny") / "text"
-    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    tokenizer: Any = AutoTokenizer.from_pretrained(tiny)
     ids = torch.tensor(tokenizer(manual()[0], add_special_tokens=False, verbose=False)["input_ids"])
     torch.manual_seed(0)
     config = LlamaConfig(

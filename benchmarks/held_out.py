@@ -40,12 +40,13 @@ def scores(
     guessed: Float[np.ndarray, "time output"], bold: Float[np.ndarray, "time output"]
 ) -> Float[np.ndarray, " output"]:
     """Pearson's r per output."""
-    return pearson_r(*(torch.from_numpy(np.ascontiguousarray(side)) for side in (guessed, bold))).numpy()
+    x, y = (torch.from_numpy(np.ascontiguousarray(side)) for side in (guessed, bold))
+    return pearson_r(x, y).numpy()
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
     """Mean over subjects and its 95 % bootstrap interval over them."""
-    return ratio_interval(values, np.ones(len(values)))
+    return ratio_interval(values, [1.0] * len(values))
 
 
 def ratio_interval(values: Sequence[float], over: Sequence[float]) -> tuple[float, float, float]:

@@ -54,7 +54,7 @@ def _film(scratch: Path, seed: int, run: int) -> Shown:
     make_film(path, seed, run, MINUTES * 60)
     features = extract(timeline_of_files([path]), encoders("tiny"), list(R_OF_COPIES), scratch / "store")
     words = plain_words([word.text for word in tell(seed, run, MINUTES * 60).words])
-    series = {name: compact(values) for name, values in features.arrays.items()}
+    series = {name: compact(np.asarray(values)) for name, values in features.arrays.items()}
     path.unlink()
     return Shown(f"run-{run}", (0, round(MINUTES * 60)), words=words, series=series)
 

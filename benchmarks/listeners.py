@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from held_out import mean_interval, measured, paired, predicted, scores, shown
@@ -27,6 +28,7 @@ from tribetune.datamodule import Cutting, WindowDataModule
 from tribetune.evaluate.bootstrap import HeldOut
 from tribetune.evaluate.ceilings import inter_subject_ceiling
 from tribetune.evaluate.null import shift_null
+from tribetune.evaluate.others import mean_of_subjects
 from tribetune.features.encoders import Encoders, Options, encoders
 from tribetune.features.extract import Features, extract
 from tribetune.model.tribe import Tribe, TribeConfig
@@ -40,7 +42,14 @@ from tribetune.study.runs import aligned_run, study_runs
 from tribetune.timing import STEPS_PER_OUTPUT
 
 GAP_S, TEST_SHARE, WINDOW_S, LAG_S = 110.0, 0.5, 40.0, Windows().hemodynamic_lag_s
-SIZES = {"hidden": 64, "depth": 2, "heads": 2, "low_rank": 32, "temporal_smoothing": 17, "subject_dropout": 0.2}
+SIZES: dict[str, Any] = {
+    "hidden": 64,
+    "depth": 2,
+    "heads": 2,
+    "low_rank": 32,
+    "temporal_smoothing": 17,
+    "subject_dropout": 0.2,
+}
 TRAINING = Training(epochs=30, learning_rate=1e-3, seed=33)
 BATCH, SEED = 16, 33
 
@@ -113,7 +122,7 @@ def held_out_predictions(cohort: Cohort, subject: str) -> dict[str, Float[np.nda
     base, windows = Base(pretrained(cohort, subject)), windows_of(split.training, WINDOW_S, WINDOW_S)
     adapters = {method: fit_method(method, base, windows, {}, SEED) for method in METHODS}
     judging = Judging(Evaluation(baselines=[]).bootstrap_block_s, Evaluation(baselines=[]).bootstrap_draws, SEED)
-    rungs = {rung: {} for rung in Ladder(method="ladder").rungs}
+    rungs: dict[str, dict[str, Any]] = {rung: {} for rung in Ladder(method="ladder").rungs}
     adapters["ladder"] = climb(base, stretches(windows, []), rungs, judging, Silent())
     found = {method: predicted(base, adapter, split.test[0], WINDOW_S) for method, adapter in adapters.items()}
     return {"fir": _fir(split), **found}
@@ -176,8 +185,9 @@ def _ceilings(cohort: Cohort) -> list[float]:
     tests = {subject: measured(split.test[0]) for subject, split in cohort.splits.items()}
     found = []
     for subject, own in tests.items():
-        others = np.stack([bold for other, bold in tests.items() if other != subject])
-        found.append(float(inter_subject_ceiling(own, others, ("1",) * len(own)).r.mean()))
+        others, runs = [bold for other, bold in tests.items() if other != subject], ["1"] * len(own)
+        mean = mean_of_subjects(others, np.asarray(runs))
+        found.append(float(inter_subject_ceiling(own, mean, len(others), runs).r.mean()))
     return found
 
 

@@ -184,7 +184,7 @@ def closed_figures(subject: Subject, minutes: int, linear: Mapping[str, np.ndarr
     test = study.split.test[0]
     found, seconds, _ = _scored(subject.base, study, CLOSED)
     found |= {"fir": scores(linear["test"][test.mask], measured(test)), "ideal": subject.ideal}
-    defined = np.isfinite(np.stack(list(found.values()))).all(0)
+    defined = np.asarray(np.isfinite(np.stack(list(found.values()))).all(0))
     choosing = [_zero_shot_calibration(subject.base, study), linear["calibration"]]
     chosen = select_outputs(choosing, defined, SELECTED_SHARE)
     return {
@@ -233,7 +233,7 @@ def fitted(base: Base, study: Prepared, method: str) -> Adapter:
         return fit_method(method, base, study.calibration, {}, study.recipe.seed)
     choice = study.recipe.evaluation
     judging = Judging(choice.bootstrap_block_s, choice.bootstrap_draws, study.recipe.seed)
-    rungs = {rung: {} for rung in Ladder(method="ladder").rungs}
+    rungs: dict[str, dict[str, Any]] = {rung: {} for rung in Ladder(method="ladder").rungs}
     return climb(base, stretches(study.calibration, []), rungs, judging, Silent())
 
 
