@@ -25,8 +25,7 @@ def fit_damaged_again(folder: RunFolder, places: Mapping[str, Path]) -> list[str
     """
     told = []
     for method, place in places.items():
-        fault = _fault(place)
-        if not fault or folder.load(f"fit-{method}") is None:
+        if folder.load(f"fit-{method}") is None or not (fault := _fault(place)):
             continue
         for stage in (f"fit-{method}", f"predict-{method}"):
             folder.forget(stage)

@@ -158,7 +158,7 @@ def _group_test(study: Prepared, adapter: Adapter | None = None) -> np.ndarray:
     if adapter:
         model = with_rows(adapter.apply(model), block.weights[-1:], block.bias[-1:], unseen_row=True)
     return np.concatenate([
-        predict_run(model, part.aligned, None, Cut(window_s, span=part.span))
+        predict_run(model, part.aligned, None, Cut(window_s, span=part.span), None if adapter else study.trunk)
         for part in study.split.test
     ])  # fmt: skip
 
