@@ -10,8 +10,9 @@ from sklearn.linear_model import Ridge
 from tribetune.adapt.adapter import BIAS, LEFT, RIGHT, WEIGHTS
 from tribetune.adapt.axes import principal_axes, standardised
 from tribetune.adapt.base import Base
+from tribetune.adapt.folds import sample_folds
 from tribetune.adapt.gain import GainSettings, fit_gain, shrunk_gain, typical_inflation
-from tribetune.adapt.latents import Latents, sample_folds
+from tribetune.adapt.latents import Latents
 from tribetune.adapt.low_rank import LowRankSettings, fit_low_rank, reduced_rank_ridge
 from tribetune.adapt.ridge import PENALTIES, RidgeSettings, choose_penalties, fit_ridge
 from tribetune.adapt.ridge_problem import Problem, left_out_errors, pose

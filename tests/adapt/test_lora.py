@@ -8,10 +8,11 @@ import torch
 
 from tribetune.adapt.adapter import BIAS, LEFT, RIGHT, WEIGHTS, Adapter, personal_row
 from tribetune.adapt.base import Base
+from tribetune.adapt.choosing import race
 from tribetune.adapt.descent import Descent, scale_of
 from tribetune.adapt.float32 import fast_float32
 from tribetune.adapt.forms import check_form
-from tribetune.adapt.latents import race, run_trunk, window_latents
+from tribetune.adapt.latents import run_trunk, window_latents
 from tribetune.adapt.lora_matrices import inject, lora_config, lora_tensors
 from tribetune.adapt.methods import fit_method
 from tribetune.adapt.phases import epoch_phases, joined_runs

@@ -7,7 +7,8 @@ import torch
 from tribetune.adapt import with_trunk
 from tribetune.adapt.base import Base
 from tribetune.adapt.descent import Schedule
-from tribetune.adapt.latents import Latents, inner_folds, sample_folds
+from tribetune.adapt.folds import inner_folds, sample_folds
+from tribetune.adapt.latents import Latents
 from tribetune.adapt.left_out import Made, left_out
 from tribetune.adapt.methods import fit_method
 from tribetune.adapt.readout import choose_rate

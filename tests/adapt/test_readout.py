@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from tribetune.adapt.choosing import choose, over_folds, race
 from tribetune.adapt.descent import Descent, Schedule, descend, scale_of, towards_correlation, visits
-from tribetune.adapt.latents import Latents, choose, few_folds, inner_folds, over_folds, race
+from tribetune.adapt.folds import few_folds, inner_folds
+from tribetune.adapt.latents import Latents
 from tribetune.adapt.readout import RATES, ReadoutSettings, choose_rate, plan_readout
 from tribetune.scores import pearson_r
 

@@ -41,8 +41,8 @@ class Base:
     """A frozen checkpoint, and the output of its trunk for every window that was asked for.
 
     Subjects who saw the same stimulus share the output: it is kept by the content of the window's features. What was
-    not asked for the longest leaves the memory when it is full, so that a cohort of any size fits. What is
-    kept on disk is mapped on a CPU, and takes none of it.
+    not asked for the longest leaves the memory when it is full, so that a cohort of any size fits. What is kept on disk
+    is mapped on a CPU, and takes none of it.
 
     Attributes
     ----------

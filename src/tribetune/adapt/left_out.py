@@ -12,7 +12,8 @@ from jaxtyping import Bool, Float
 from tribetune.adapt.adapter import Adapter
 from tribetune.adapt.axes import Axes
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import few_folds, folds_at, take_out_shared, windows_latents, windows_where
+from tribetune.adapt.folds import few_folds, folds_at, windows_where
+from tribetune.adapt.latents import take_out_shared, windows_latents
 from tribetune.adapt.methods import METHODS, fit_method
 from tribetune.adapt.ridge import INFINITE, RidgeSettings, choose_penalties
 from tribetune.adapt.ridge_problem import left_out_residuals, pose

@@ -11,7 +11,8 @@ from torch import Tensor
 from tribetune.adapt.adapter import BIAS, LEFT, RIGHT, Adapter
 from tribetune.adapt.axes import standardised
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import Latents, sample_folds, take_out_shared
+from tribetune.adapt.folds import sample_folds
+from tribetune.adapt.latents import Latents, take_out_shared
 from tribetune.adapt.rows import starting_row
 from tribetune.adapt.unseen import residual
 from tribetune.errors import AdaptationError

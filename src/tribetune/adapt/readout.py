@@ -11,18 +11,10 @@ from torch import Tensor
 
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.adapt.base import Base
+from tribetune.adapt.choosing import choose, mean_score, over_folds
 from tribetune.adapt.descent import Schedule, descend, impulse_response
-from tribetune.adapt.latents import (
-    Latents,
-    choose,
-    defined_outputs,
-    drawn,
-    latents_where,
-    mean_score,
-    over_folds,
-    sample_folds,
-    take_out_shared,
-)
+from tribetune.adapt.folds import latents_where, sample_folds
+from tribetune.adapt.latents import Latents, defined_outputs, drawn, take_out_shared
 from tribetune.adapt.operators import Operator, readout_by
 from tribetune.adapt.rows import starting_row
 from tribetune.adapt.unseen import content_hash

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from tribetune.adapt.axes import Axes, principal_axes
 from tribetune.adapt.base import Base
-from tribetune.adapt.latents import Latents, sample_folds
+from tribetune.adapt.folds import sample_folds
+from tribetune.adapt.latents import Latents
 from tribetune.adapt.operators import CHUNK, Operator, chunks
 from tribetune.adapt.smoothing import smoothing_weights
 from tribetune.adapt.unseen import content_hash, residual

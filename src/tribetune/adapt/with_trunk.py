@@ -10,19 +10,11 @@ from torch import Tensor
 
 from tribetune.adapt.adapter import BIAS, WEIGHTS, Adapter
 from tribetune.adapt.base import Base
+from tribetune.adapt.choosing import mean_score, race
 from tribetune.adapt.course import Course, train
 from tribetune.adapt.descent import Descent
-from tribetune.adapt.latents import (
-    Latents,
-    few_folds,
-    latents_where,
-    mean_score,
-    race,
-    sample_folds,
-    take_out_shared,
-    window_latents,
-    windows_where,
-)
+from tribetune.adapt.folds import few_folds, latents_where, sample_folds, windows_where
+from tribetune.adapt.latents import Latents, take_out_shared, window_latents
 from tribetune.adapt.readout import ReadoutSettings, plan_readout
 from tribetune.adapt.rows import starting_row
 from tribetune.adapt.truncation import low_rank_readout
